@@ -1,1 +1,54 @@
-""""""
+"""The hot loops of fastscratch, each op written once for every backend, side by side.
+
+Below every public op lies one raw function a backend, in the module ``<op>_<backend>``: it fills its caller's arrays
+and checks nothing. The public ops here check once for all backends, allocate, and dispatch:
+
+    fastscratch_kernels.conv2d(x, w, b, padding=1)
+        ops_conv2d.py        checks shapes and dtypes, makes `out`
+        _registry.py         takes the backend in force
+        conv2d_numpy.py      fills `out`
+
+README.md in this folder has the table op x backend and the way to add a kernel.
+"""
+
+from ._registry import (
+    BackendUnavailableError,
+    active_backend,
+    available,
+    backends,
+    selected_backend,
+    use_backend,
+)
+from ._threads import available_cores, get_num_threads, set_from_environment, set_num_threads
+from .ops_conv2d import (
+    conv2d,
+    conv2d_backward,
+    conv2d_relu_maxpool2d,
+    conv2d_relu_maxpool2d_backward,
+)
+from .ops_im2col import col2im, im2col
+from .ops_pool2d import avgpool2d, avgpool2d_backward, maxpool2d, maxpool2d_backward
+
+__all__ = [
+    "BackendUnavailableError",
+    "active_backend",
+    "available",
+    "available_cores",
+    "avgpool2d",
+    "avgpool2d_backward",
+    "backends",
+    "col2im",
+    "conv2d",
+    "conv2d_backward",
+    "conv2d_relu_maxpool2d",
+    "conv2d_relu_maxpool2d_backward",
+    "get_num_threads",
+    "im2col",
+    "maxpool2d",
+    "maxpool2d_backward",
+    "selected_backend",
+    "set_num_threads",
+    "use_backend",
+]
+
+set_from_environment()

@@ -1,0 +1,272 @@
+"""Public convolutions, plain and fused with ReLU and max-pooling: validate once, allocate, dispatch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ._checks import Array, check_array, check_out, check_shape
+from ._registry import kernel
+from .shapes import IntPair, Pair, argmax_dtype, conv2d_shape, pair, pool2d_shape
+
+
+class _Windows(NamedTuple):
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+
+
+def _windows(stride: IntPair, padding: IntPair, dilation: IntPair, groups: int) -> _Windows:
+    if not isinstance(groups, int):
+        raise TypeError(f"groups must be an int, got {groups!r}")
+    return _Windows(pair("stride", stride, 1), pair("padding", padding, 0), pair("dilation", dilation, 1), groups)
+
+
+def _check_inputs(x: Array, w: Array, b: Array | None) -> tuple[Array, Array, Array | None]:
+    x = check_array("x", x, "N H W C")
+    w = check_array("w", w, "KH KW C/groups F", x.dtype)
+    if min(w.shape) < 1:
+        raise ValueError(f"w must not be empty, got shape {w.shape}")
+    if b is not None:
+        b = check_array("b", b, "F", x.dtype)
+        check_shape("b", b, (w.shape[3],), f"w has {w.shape[3]} filters")
+    return x, w, b
+
+
+def _gradients(
+    x: Array, w: Array, input_grad: bool, bias: bool, dx: Array | None, dw: Array | None, db: Array | None
+) -> tuple[Array | None, Array, Array | None]:
+    return (
+        check_out("dx", dx, x.shape, x.dtype) if input_grad else None,
+        check_out("dw", dw, w.shape, w.dtype),
+        check_out("db", db, (w.shape[3],), w.dtype) if bias else None,
+    )
+
+
+def conv2d(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+    groups: int = 1,
+    out: Array | None = None,
+    backend: str | None = None,
+) -> Array:
+    """Convolve images with filters (cross-correlation: the filters are not flipped, as in every framework).
+
+    Parameters
+    ----------
+    x : ndarray of shape (N, H, W, C), float32 or float64
+        Images, channels last. Arrays that are not C-contiguous are copied.
+    w : ndarray of shape (KH, KW, C // groups, F), same dtype
+        Filters.
+    b : ndarray of shape (F,), same dtype, optional
+        Added to every output position.
+    stride, padding, dilation : int or (height, width)
+        Steps between windows, zeros around the images, steps between the pixels of one window.
+    groups : int
+        Divides C and F: filters of group g see channels of group g alone; ``groups == C`` is depthwise.
+    out : ndarray of shape (N, OH, OW, F), optional
+        C-contiguous array of x's dtype to fill; None makes one.
+    backend : str, optional
+        "numpy", "numba", "cython" or "auto"; None takes the one in force.
+
+    Returns
+    -------
+    ndarray of shape (N, OH, OW, F)
+        ``y[n, oh, ow, f] = b[f] + sum over i, j, c of x[n, oh sh + i dh - ph, ow sw + j dw - pw, c] w[i, j, c, f]``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays of another dtype or shape, parameters out of range, or a kernel that does not fit.
+
+    Notes
+    -----
+    2 N OH OW F KH KW C / groups floating point operations.
+    """
+    x, w, b = _check_inputs(x, w, b)
+    how = _windows(stride, padding, dilation, groups)
+    out = check_out("out", out, conv2d_shape(x.shape, w.shape, *how), x.dtype)
+    kernel("conv2d", backend)(x, w, b, out, *how)
+    return out
+
+
+def conv2d_backward(
+    dy: Array,
+    x: Array,
+    w: Array,
+    *,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+    groups: int = 1,
+    input_grad: bool = True,
+    bias: bool = True,
+    dx: Array | None = None,
+    dw: Array | None = None,
+    db: Array | None = None,
+    backend: str | None = None,
+) -> tuple[Array | None, Array, Array | None]:
+    """Return the gradients of `conv2d` with respect to its input, filters and bias.
+
+    Parameters
+    ----------
+    dy : ndarray of shape (N, OH, OW, F), float32 or float64
+        Gradient of the loss with respect to the output.
+    x : ndarray of shape (N, H, W, C), same dtype
+        The input of the forward pass.
+    w : ndarray of shape (KH, KW, C // groups, F), same dtype
+        The filters of the forward pass.
+    stride, padding, dilation, groups
+        As in the forward pass.
+    input_grad, bias : bool
+        Whether `dx` and `db` are wanted; a first layer saves half its work without `dx`.
+    dx, dw, db : ndarray, optional
+        C-contiguous arrays to fill; None makes them.
+    backend : str, optional
+        "numpy", "numba", "cython" or "auto"; None takes the one in force.
+
+    Returns
+    -------
+    dx : ndarray of shape (N, H, W, C), or None
+    dw : ndarray of shape (KH, KW, C // groups, F)
+    db : ndarray of shape (F,), or None
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays of another dtype or shape, parameters out of range, or a kernel that does not fit.
+    """
+    x, w, _ = _check_inputs(x, w, None)
+    how = _windows(stride, padding, dilation, groups)
+    dy = check_array("dy", dy, "N OH OW F", x.dtype)
+    shape = conv2d_shape(x.shape, w.shape, *how)
+    check_shape("dy", dy, shape, f"x {x.shape}, w {w.shape}, {_describe(how)}")
+    dx, dw, db = _gradients(x, w, input_grad, bias, dx, dw, db)
+    kernel("conv2d_backward", backend)(dy, x, w, dx, dw, db, *how)
+    return dx, dw, db
+
+
+def conv2d_relu_maxpool2d(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    *,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+    groups: int = 1,
+    pool_kernel_size: IntPair = 2,
+    pool_stride: IntPair | None = None,
+    pool_padding: IntPair = 0,
+    out: Array | None = None,
+    argmax: Array | None = None,
+    backend: str | None = None,
+) -> tuple[Array, Array]:
+    """Convolve, apply ReLU and max-pool as one block, without keeping what lies between.
+
+    Parameters
+    ----------
+    x, w, b, stride, padding, dilation, groups
+        As in `conv2d`.
+    pool_kernel_size, pool_stride, pool_padding : int or (height, width)
+        As in `maxpool2d`; the stride is the kernel size where it is None.
+    out : ndarray of shape (N, PH, PW, F), optional
+        C-contiguous array of x's dtype to fill; None makes one.
+    argmax : ndarray of shape (N, PH, PW, F), uint8 (int32 for windows of 255 places and more), optional
+        C-contiguous array to fill; None makes one.
+    backend : str, optional
+        "numpy", "numba", "cython" or "auto"; None takes the one in force.
+
+    Returns
+    -------
+    y : ndarray of shape (N, PH, PW, F)
+        ``maxpool(relu(conv(x, w) + b))``.
+    argmax : ndarray of shape (N, PH, PW, F)
+        The place ``i * KW + j`` of each number in its pooling window; the largest value of the dtype where ReLU
+        switched all of the window off ("dead": no gradient).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays of another dtype or shape, parameters out of range, or a kernel that does not fit.
+    """
+    x, w, b = _check_inputs(x, w, b)
+    how = _windows(stride, padding, dilation, groups)
+    pool = _pool(pool_kernel_size, pool_stride, pool_padding)
+    shape = pool2d_shape(conv2d_shape(x.shape, w.shape, *how), *pool)
+    out = check_out("out", out, shape, x.dtype)
+    argmax = check_out("argmax", argmax, shape, argmax_dtype(pool[0]))
+    kernel("conv2d_relu_maxpool2d", backend)(x, w, b, out, argmax, *how, *pool)
+    return out, argmax
+
+
+def conv2d_relu_maxpool2d_backward(
+    dy: Array,
+    argmax: Array,
+    x: Array,
+    w: Array,
+    *,
+    stride: IntPair = 1,
+    padding: IntPair = 0,
+    dilation: IntPair = 1,
+    groups: int = 1,
+    pool_kernel_size: IntPair = 2,
+    pool_stride: IntPair | None = None,
+    pool_padding: IntPair = 0,
+    input_grad: bool = True,
+    bias: bool = True,
+    dx: Array | None = None,
+    dw: Array | None = None,
+    db: Array | None = None,
+    backend: str | None = None,
+) -> tuple[Array | None, Array, Array | None]:
+    """Return the gradients of `conv2d_relu_maxpool2d` with respect to its input, filters and bias.
+
+    Parameters
+    ----------
+    dy : ndarray of shape (N, PH, PW, F), float32 or float64
+        Gradient of the loss with respect to the output.
+    argmax : ndarray of shape (N, PH, PW, F)
+        What the forward pass returned.
+    x, w, stride, padding, dilation, groups, pool_kernel_size, pool_stride, pool_padding
+        As in the forward pass.
+    input_grad, bias, dx, dw, db, backend
+        As in `conv2d_backward`.
+
+    Returns
+    -------
+    dx : ndarray of shape (N, H, W, C), or None
+    dw : ndarray of shape (KH, KW, C // groups, F)
+    db : ndarray of shape (F,), or None
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays of another dtype or shape, parameters out of range, or a kernel that does not fit.
+    """
+    x, w, _ = _check_inputs(x, w, None)
+    how = _windows(stride, padding, dilation, groups)
+    pool = _pool(pool_kernel_size, pool_stride, pool_padding)
+    shape = pool2d_shape(conv2d_shape(x.shape, w.shape, *how), *pool)
+    because = f"x {x.shape}, w {w.shape}, {_describe(how)}, pool kernel {pool[0]}, stride {pool[1]}, padding {pool[2]}"
+    dy = check_array("dy", dy, "N PH PW F", x.dtype)
+    check_shape("dy", dy, shape, because)
+    argmax = check_array("argmax", argmax, "N PH PW F", argmax_dtype(pool[0]))
+    check_shape("argmax", argmax, shape, because)
+    dx, dw, db = _gradients(x, w, input_grad, bias, dx, dw, db)
+    kernel("conv2d_relu_maxpool2d_backward", backend)(dy, argmax, x, w, dx, dw, db, *how, *pool)
+    return dx, dw, db
+
+
+def _pool(kernel_size: IntPair, stride: IntPair | None, padding: IntPair) -> tuple[Pair, Pair, Pair]:
+    k = pair("pool_kernel_size", kernel_size, 1)
+    return k, k if stride is None else pair("pool_stride", stride, 1), pair("pool_padding", padding, 0)
+
+
+def _describe(how: _Windows) -> str:
+    return f"stride {how.stride}, padding {how.padding}, dilation {how.dilation}, groups {how.groups}"

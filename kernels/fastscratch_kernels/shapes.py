@@ -1,0 +1,136 @@
+"""Shapes of the ops: the arithmetic of windows, and the checks that it needs.
+
+Legend, used everywhere: N images, H W C height, width and channels of the input, F filters (output channels),
+KH KW kernel, OH OW output. Activations are (N, H, W, C), filters (KH, KW, C // groups, F).
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+Pair = tuple[int, int]
+"""A (height, width) pair."""
+
+IntPair = int | tuple[int, int]
+"""What a caller may pass for a pair: one int for both axes, or (height, width)."""
+
+
+def pair(name: str, value: Any, minimum: int) -> Pair:
+    """Return `value` as a (height, width) pair of ints.
+
+    Parameters
+    ----------
+    name : str
+        The parameter's name, for the error.
+    value : int or (int, int)
+        One number for both axes, or one for each.
+    minimum : int
+        The smallest number allowed.
+
+    Raises
+    ------
+    TypeError
+        If `value` is neither an int nor a pair of ints.
+    ValueError
+        If a number is below `minimum`.
+    """
+    try:
+        if isinstance(value, tuple | list) and len(value) == 2:
+            result = (operator.index(value[0]), operator.index(value[1]))
+        else:
+            result = (operator.index(value),) * 2
+    except TypeError:
+        raise TypeError(f"{name} must be an int or a pair (height, width) of ints, got {value!r}") from None
+    if min(result) < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value!r}")
+    return result
+
+
+def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
+    """Return how many windows fit along one axis (rounded down, as in PyTorch).
+
+    ``(size + 2 padding - dilation (kernel - 1) - 1) // stride + 1``; zero or less where none fits.
+    """
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def window_shape(
+    x_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)
+) -> Pair:
+    """Return (OH, OW), the number of windows along each axis of `x_shape` (N, H, W, C).
+
+    Raises
+    ------
+    ValueError
+        If not a single window fits.
+    """
+    h, w = x_shape[1:3]
+    oh = output_size(h, kernel[0], stride[0], padding[0], dilation[0])
+    ow = output_size(w, kernel[1], stride[1], padding[1], dilation[1])
+    if oh < 1 or ow < 1:
+        dilated = f" with dilation {dilation}" if dilation != (1, 1) else ""
+        raise ValueError(
+            f"kernel {kernel}{dilated} does not fit padded input {(h + 2 * padding[0], w + 2 * padding[1])}: "
+            f"x {x_shape}, padding {padding}"
+        )
+    return oh, ow
+
+
+def conv2d_shape(
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> tuple[int, int, int, int]:
+    """Return the shape (N, OH, OW, F) of a convolution of `x_shape` (N, H, W, C) with `w_shape`.
+
+    Raises
+    ------
+    ValueError
+        If the channels, groups or sizes do not go together.
+    """
+    c = x_shape[3]
+    kh, kw, cg, f = w_shape
+    if groups < 1 or c % groups or f % groups:
+        raise ValueError(
+            f"groups must divide the channels of input and output, got {groups}: channels {c}, filters {f}"
+        )
+    if cg * groups != c:
+        raise ValueError(
+            f"w {w_shape} takes {cg * groups} input channels ({cg} in each of {groups} groups), "
+            f"but x {x_shape} has {c}"
+        )
+    return (x_shape[0], *window_shape(x_shape, (kh, kw), stride, padding, dilation), f)
+
+
+def pool2d_shape(
+    x_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair
+) -> tuple[int, int, int, int]:
+    """Return the shape (N, OH, OW, C) of a pooling of `x_shape` (N, H, W, C).
+
+    Raises
+    ------
+    ValueError
+        If no window fits, or if the padding is more than half the kernel (a window could lie in it whole).
+    """
+    if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
+        raise ValueError(f"padding must be at most half the kernel, got padding {padding}, kernel {kernel}")
+    return (x_shape[0], *window_shape(x_shape, kernel, stride, padding), x_shape[3])
+
+
+def argmax_dtype(kernel: Pair) -> np.dtype[Any]:
+    """Return the integer type that holds a position in a pooling window, and one value more for "dead".
+
+    One byte where it suffices: the argmax is read again in the backward pass, four times less memory counts.
+    """
+    return np.dtype(np.uint8 if kernel[0] * kernel[1] < 255 else np.int32)
+
+
+def dead_position(dtype: np.dtype[Any]) -> int:
+    """Return the argmax of a pooled output that ReLU switched off, so that no gradient flows through it."""
+    return int(np.iinfo(dtype).max)
