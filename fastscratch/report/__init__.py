@@ -1,1 +1,1 @@
-""""""
+"""What a run looks like: its figures."""
