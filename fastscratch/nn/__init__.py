@@ -1,1 +1,27 @@
-""""""
+"""Layers: each with its forward and its backward pass written out."""
+
+from .activation import ReLU
+from .container import Residual, Sequential
+from .conv import Conv2d
+from .dropout import Dropout
+from .linear import Flatten, Linear
+from .module import Module, Parameter, no_grad
+from .norm import BatchNorm2d
+from .pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+
+__all__ = [
+    "AvgPool2d",
+    "BatchNorm2d",
+    "Conv2d",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool2d",
+    "Linear",
+    "MaxPool2d",
+    "Module",
+    "Parameter",
+    "ReLU",
+    "Residual",
+    "Sequential",
+    "no_grad",
+]

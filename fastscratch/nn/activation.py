@@ -1,0 +1,39 @@
+"""The activation layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .checks import check_float, check_gradient
+from .module import Array, Module, Shape
+
+
+class ReLU(Module):
+    """Rectified linear unit: ``y = max(x, 0)``.
+
+    Notes
+    -----
+    Backwards the gradient passes where the output is positive, and is zero elsewhere, at zero too. NaN passes both
+    ways, as in PyTorch. Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", 2010.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """Return ``max(x, 0)`` for `x` of any shape."""
+        check_float(self, x)
+        y = np.maximum(x, 0)
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
+        """Return `dy` where the output was positive, else zero."""
+        (y,) = self.saved()
+        check_gradient(self, dy, y.shape)
+        return np.where(y <= 0, dy.dtype.type(0), dy) if input_grad else None
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return `input_shape`."""
+        return input_shape
+
+    def flops(self, input_shape: Shape) -> int:
+        """Return one comparison a number."""
+        return int(np.prod(input_shape))

@@ -1,0 +1,63 @@
+"""What layers ask of their inputs and sizes."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from .module import Array, Module
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def check_size(name: str, value: Any) -> int:
+    """Return `value` as an int of at least 1.
+
+    Raises
+    ------
+    TypeError
+        If it is no int.
+    ValueError
+        If it is below 1.
+    """
+    try:
+        size = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an int, got {value!r}") from None
+    if size < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return size
+
+
+def check_float(layer: Module, x: Any, dtype: np.dtype[Any] | None = None) -> None:
+    """Raise TypeError unless `x` is an array of `dtype`, or of float32 or float64 where that is None."""
+    if not isinstance(x, np.ndarray):
+        raise TypeError(f"{layer!r} takes an ndarray, got {type(x).__name__}")
+    if dtype is None:
+        if x.dtype not in _FLOATS:
+            raise TypeError(f"{layer!r} takes float32 or float64, got {x.dtype}")
+    elif x.dtype != dtype:
+        raise TypeError(f"{layer!r} has parameters of {dtype} and takes inputs of it, got {x.dtype}")
+
+
+def check_images(layer: Module, x: Any, dtype: np.dtype[Any] | None = None, channels: int | None = None) -> None:
+    """Raise unless `x` is an array (N, H, W, C) of `dtype` with the right number of channels.
+
+    Raises
+    ------
+    TypeError
+        If it is no array, or of another dtype.
+    ValueError
+        If it has another number of axes or channels.
+    """
+    check_float(layer, x, dtype)
+    if x.ndim != 4 or (channels is not None and x.shape[3] != channels):
+        raise ValueError(f"{layer!r} takes (N, H, W, {channels or 'C'}), got shape {x.shape}")
+
+
+def check_gradient(layer: Module, dy: Array, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless `dy` has the `shape` of the output."""
+    if np.shape(dy) != shape:
+        raise ValueError(f"{layer!r} had an output of shape {shape}, got a gradient of shape {np.shape(dy)}")

@@ -1,0 +1,148 @@
+"""Modules that hold modules: Sequential, one after the other, and Residual, beside a shortcut."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import fuse as fusion
+from .module import Array, Module, Shape
+
+
+class Sequential(Module):
+    """Layers one after the other.
+
+    Parameters
+    ----------
+    *layers : Module
+        In the order of the forward pass.
+    seed : int or numpy.random.Generator, optional
+        Draws all parameters at once, in layer order, from one Generator; those that have a value already keep it.
+        None leaves them to the container around this one; the outermost one draws from seed 0.
+    fuse : bool
+        Whether runs such as Conv2d -> ReLU -> MaxPool2d are handed to one kernel. The results are the same.
+
+    Attributes
+    ----------
+    layers : tuple of Module
+    """
+
+    def __init__(self, *layers: Module, seed: int | np.random.Generator | None = None, fuse: bool = True) -> None:
+        super().__init__()
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Module):
+                raise TypeError(f"a Sequential takes modules, got {type(layer).__name__} at place {i}: {layer!r}")
+        self.layers = layers
+        self._steps = fusion.plan(layers) if fuse else list(layers)
+        self._first_trained = next(
+            (i for i, step in enumerate(self._steps) if any(step.named_parameters())), len(self._steps)
+        )
+        self._initialized = False
+        if seed is not None:
+            self.initialize(seed)
+
+    def children(self) -> list[tuple[str, Module]]:
+        """Return the layers, named "0", "1", ..."""
+        return [(str(i), layer) for i, layer in enumerate(self.layers)]
+
+    def initialize(self, seed: int | np.random.Generator) -> Sequential:
+        """Draw every parameter that has no value yet, in layer order, from one Generator."""
+        self._initialized = True
+        return super().initialize(seed)
+
+    def forward(self, x: Array) -> Array:
+        """Return the output of the last layer."""
+        if not self._initialized:
+            self.initialize(0)
+        for step in self._steps:
+            x = step.forward(x)
+        return x
+
+    def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
+        """Set the gradient of every parameter, from the last layer to the first.
+
+        Layers before the first one with parameters are not gone through, unless `input_grad` asks for it.
+        """
+        last = 0 if input_grad else self._first_trained
+        gradient: Array | None = dy
+        for i in range(len(self._steps) - 1, last - 1, -1):
+            if gradient is None:
+                raise RuntimeError(f"{self._steps[i + 1]!r} returned no gradient of its input, though it was asked to")
+            gradient = self._steps[i].backward(gradient, input_grad=input_grad or i > last)
+        return gradient if input_grad else None
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of one image's output, without N."""
+        for layer in self.layers:
+            input_shape = layer.output_shape(input_shape)
+        return input_shape
+
+    def flops(self, input_shape: Shape) -> int:
+        """Return the floating point operations of one image's forward pass."""
+        total = 0
+        for layer in self.layers:
+            total += layer.flops(input_shape)
+            input_shape = layer.output_shape(input_shape)
+        return total
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index: int) -> Module:
+        return self.layers[index]
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.layers))})"
+
+
+class Residual(Module):
+    """A body and a way around it: ``y = body(x) + shortcut(x)``.
+
+    Parameters
+    ----------
+    body : Module
+        What is learnt.
+    shortcut : Module, optional
+        A projection where the body changes the shape (a 1 x 1 convolution); None passes `x` as it is.
+
+    Notes
+    -----
+    The gradient reaches `x` by both ways and is added up: the shortcut carries it past the body unchanged, which is
+    why deep stacks of these blocks train. He, Zhang, Ren and Sun, "Deep residual learning for image recognition",
+    2016.
+    """
+
+    def __init__(self, body: Module, shortcut: Module | None = None) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut
+
+    def forward(self, x: Array) -> Array:
+        """Return ``body(x) + shortcut(x)``."""
+        y = self.body.forward(x)
+        around = x if self.shortcut is None else self.shortcut.forward(x)
+        if y.shape != around.shape:
+            raise ValueError(
+                f"a Residual adds arrays of one shape, got {y.shape} from the body and {around.shape} around it: "
+                f"input {x.shape}"
+            )
+        return y + around
+
+    def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
+        """Send `dy` down both ways, and add up what comes out."""
+        dx = self.body.backward(dy, input_grad=input_grad)
+        around = dy if self.shortcut is None else self.shortcut.backward(dy, input_grad=input_grad)
+        if dx is None or around is None:
+            return None
+        return dx + around
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of one image's output, without N."""
+        return self.body.output_shape(input_shape)
+
+    def flops(self, input_shape: Shape) -> int:
+        """Return the floating point operations of one image's forward pass; the sum of both ways included."""
+        around = 0 if self.shortcut is None else self.shortcut.flops(input_shape)
+        return self.body.flops(input_shape) + around + int(np.prod(self.output_shape(input_shape)))
+
+    def __repr__(self) -> str:
+        return f"Residual({self.body!r}, shortcut={self.shortcut!r})"

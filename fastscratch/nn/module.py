@@ -1,0 +1,363 @@
+"""What every layer is: parameters, a forward pass, a backward pass, and a state that can be saved.
+
+There is no autograd. A layer keeps in `forward` what its own `backward` needs; a container calls its layers'
+backward passes in reverse. That is all that backpropagation is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Shape = tuple[int, ...]
+
+_keep_for_backward: ContextVar[bool] = ContextVar("keep_for_backward", default=True)
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Let forward passes inside keep nothing for a backward pass; use it to evaluate a model."""
+    token = _keep_for_backward.set(False)
+    try:
+        yield
+    finally:
+        _keep_for_backward.reset(token)
+
+
+class Parameter:
+    """An array that training changes, and its gradient.
+
+    Parameters
+    ----------
+    value : ndarray, optional
+        The array itself. It is used, not copied.
+    shape : tuple of int, optional
+        Without `value`: the shape of what `draw` will return.
+    draw : callable, optional
+        Without `value`: ``draw(generator)`` returns the first value. It is called when a model is seeded
+        (`Module.initialize`), or with a Generator of seed 0 when the value is first read.
+
+    Attributes
+    ----------
+    name : str
+        "weight"; inside a container the dotted path, "0.weight".
+    value : ndarray
+    grad : ndarray or None
+        Of the same shape; set by `Module.backward`.
+    """
+
+    def __init__(
+        self,
+        value: Array | None = None,
+        *,
+        shape: Shape | None = None,
+        draw: Callable[[np.random.Generator], Array] | None = None,
+    ) -> None:
+        if (value is None) == (shape is None or draw is None):
+            raise ValueError("a Parameter takes either a value, or a shape and a function that draws it")
+        self.name = ""
+        self.grad: Array | None = None
+        self.shape: Shape = value.shape if value is not None else tuple(shape or ())
+        self._value = value
+        self._draw = draw
+
+    @property
+    def value(self) -> Array:
+        """The array; drawn from seed 0 where nobody has drawn it before."""
+        if self._value is None:
+            self.draw(np.random.default_rng(0))
+        return self._value  # type: ignore[return-value]  # draw has just set it
+
+    @value.setter
+    def value(self, value: Array) -> None:
+        if value.shape != self.shape:
+            raise ValueError(f"parameter {self.name!r} has shape {self.shape}, got {value.shape}")
+        self._value = value
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return int(np.prod(self.shape))
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it has a value yet."""
+        return self._value is not None
+
+    def draw(self, generator: np.random.Generator) -> None:
+        """Draw the value from `generator`, unless there is one."""
+        if self._value is None and self._draw is not None:
+            self._value = self._draw(generator)
+
+    def set_grad(self, grad: Array) -> None:
+        """Set the gradient: into the array that is there, since an optimizer may hold a view of it."""
+        if self.grad is None:
+            self.grad = np.array(grad, dtype=self.value.dtype)
+        else:
+            self.grad[...] = grad
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.name!r}, shape={self.shape})"
+
+
+class Module:
+    """Base of all layers and containers.
+
+    A layer of your own subclasses it, makes `Parameter`s as attributes in `__init__` (weight before bias), and writes
+    `forward` and `backward`:
+
+    >>> class Scale(Module):
+    ...     def __init__(self, channels):
+    ...         super().__init__()
+    ...         self.weight = Parameter(np.ones(channels, dtype=np.float32))
+    ...     def forward(self, x):
+    ...         self.save_for_backward(x)
+    ...         return x * self.weight.value
+    ...     def backward(self, dy, input_grad=True):
+    ...         (x,) = self.saved()
+    ...         self.weight.set_grad((dy * x).sum(axis=tuple(range(dy.ndim - 1))))
+    ...         return dy * self.weight.value if input_grad else None
+
+    `fastscratch.check_layer` then tests it.
+
+    Attributes
+    ----------
+    training : bool
+        True in training mode: batch norm uses the batch's statistics, dropout drops.
+    """
+
+    buffer_names: ClassVar[tuple[str, ...]] = ()
+    """Attributes that hold arrays which are state but not trained, such as running means."""
+
+    def __init__(self) -> None:
+        self.training = True
+        self._saved: tuple[Any, ...] | None = None
+
+    # -- the two passes ------------------------------------------------------------------------------------------
+
+    def forward(self, x: Array) -> Array:
+        """Return the output for the input `x`; the first axis is N, the images of a batch."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward pass")
+
+    def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
+        """Set the gradient of every parameter, and return that of the input.
+
+        Parameters
+        ----------
+        dy : ndarray
+            Gradient of the loss with respect to the output of the last `forward`.
+        input_grad : bool
+            Whether the input's gradient is wanted; a first layer's is not.
+
+        Returns
+        -------
+        ndarray of the input's shape, or None where it is not wanted
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass, or if it ran in `no_grad`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no backward pass")
+
+    def __call__(self, x: Array) -> Array:
+        return self.forward(x)
+
+    def save_for_backward(self, *values: Any) -> None:
+        """Keep `values` for `backward`; inside `no_grad`, drop what was kept."""
+        self._saved = values if _keep_for_backward.get() else None
+
+    def saved(self) -> tuple[Any, ...]:
+        """Return what `forward` kept.
+
+        Raises
+        ------
+        RuntimeError
+            If there was no forward pass, or if it ran in `no_grad`.
+        """
+        if self._saved is None:
+            raise RuntimeError(f"{type(self).__name__}.backward needs a forward pass before it, outside no_grad")
+        return self._saved
+
+    # -- what is inside ------------------------------------------------------------------------------------------
+
+    def children(self) -> list[tuple[str, Module]]:
+        """Return the modules directly inside, with their names, in the order of their making."""
+        return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
+
+    def modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """Yield (dotted name, module) for this module, named "", and for all inside it."""
+        yield prefix, self
+        for name, child in self.children():
+            yield from child.modules(f"{prefix}.{name}" if prefix else name)
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Yield (dotted name, parameter) in layer order, weight before bias."""
+        for prefix, module in self.modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter):
+                    yield f"{prefix}.{name}" if prefix else name, value
+
+    def parameters(self) -> list[Parameter]:
+        """Return all parameters in layer order, weight before bias, with a value and their dotted names.
+
+        What nobody has drawn yet is drawn here, from seed 0.
+        """
+        self.initialize(0)
+        result = []
+        for name, parameter in self.named_parameters():
+            parameter.name = name
+            result.append(parameter)
+        return result
+
+    def named_buffers(self) -> Iterator[tuple[str, Module, str]]:
+        """Yield (dotted name, module, attribute) of every array that is state but not trained."""
+        for prefix, module in self.modules():
+            for name in module.buffer_names:
+                yield f"{prefix}.{name}" if prefix else name, module, name
+
+    def buffers(self) -> dict[str, Array]:
+        """Return the arrays that are state but not trained, such as running means, by dotted name."""
+        return {name: getattr(module, attribute) for name, module, attribute in self.named_buffers()}
+
+    def generators(self) -> dict[str, np.random.Generator]:
+        """Return the Generators that forward passes draw from (dropout's), by dotted name of their module."""
+        return {
+            name: generator
+            for name, module in self.modules()
+            if isinstance(generator := vars(module).get("generator"), np.random.Generator)
+        }
+
+    # -- modes and state -----------------------------------------------------------------------------------------
+
+    def initialize(self, seed: int | np.random.Generator) -> Self:
+        """Draw every parameter that has no value yet, in layer order, from one Generator.
+
+        Parameters
+        ----------
+        seed : int or numpy.random.Generator
+            Where the numbers come from.
+        """
+        generator = np.random.default_rng(seed)
+        for _, module in self.modules():
+            for value in vars(module).values():
+                if isinstance(value, Parameter):
+                    value.draw(generator)
+            module.seed(generator)
+        return self
+
+    def seed(self, generator: np.random.Generator) -> None:
+        """Take from `generator` what a forward pass will draw from; most layers draw nothing."""
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, here and in all modules inside; ``mode=False`` is `eval`."""
+        for _, module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Set evaluation mode: batch norm uses its running statistics, dropout passes everything."""
+        return self.train(False)
+
+    def astype(self, dtype: Any) -> Self:
+        """Convert parameters and floating-point buffers; inputs must have the same dtype from then on.
+
+        Make the optimizer afterwards: it holds views of the parameters.
+
+        Parameters
+        ----------
+        dtype : float32 or float64
+
+        Raises
+        ------
+        TypeError
+            For another dtype.
+        """
+        dtype = np.dtype(dtype)
+        if dtype not in (np.float32, np.float64):
+            raise TypeError(f"a model's dtype is float32 or float64, got {dtype}")
+        for parameter in self.parameters():
+            parameter.value = parameter.value.astype(dtype)
+            parameter.grad = None
+        for _, module, attribute in self.named_buffers():
+            buffer = getattr(module, attribute)
+            if np.issubdtype(buffer.dtype, np.floating):
+                setattr(module, attribute, buffer.astype(dtype))
+        return self
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return copies of all parameters and buffers under PyTorch's keys, in this project's layout."""
+        state = {parameter.name: parameter.value.copy() for parameter in self.parameters()}
+        return state | {name: buffer.copy() for name, buffer in self.buffers().items()}
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Copy `state` into parameters and buffers, converted to their dtypes.
+
+        Parameters
+        ----------
+        state : mapping of str to ndarray
+            As `state_dict` returns it: every key, and no other.
+
+        Raises
+        ------
+        ValueError
+            If keys are missing or unknown, or shapes differ; all of them are named, and nothing is changed.
+        """
+        targets = {parameter.name: parameter.value for parameter in self.parameters()} | self.buffers()
+        faults = [f"missing {name}" for name in targets if name not in state]
+        faults += [f"unknown {name}" for name in state if name not in targets]
+        faults += [
+            f"{name} has shape {np.shape(state[name])}, the model's has {target.shape}"
+            for name, target in targets.items()
+            if name in state and np.shape(state[name]) != target.shape
+        ]
+        if faults:
+            raise ValueError(f"the state does not fit the model: {'; '.join(faults)}")
+        for name, target in targets.items():
+            target[...] = state[name]
+
+    # -- what it will do -----------------------------------------------------------------------------------------
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of one image's output, without N, for an input of `input_shape`, without N.
+
+        A layer that does not say so itself is tried out on zeros.
+        """
+        modes = [(module, module.training) for _, module in self.modules()]
+        dtype = next((parameter.value.dtype for parameter in self.parameters()), np.dtype(np.float32))
+        try:
+            self.eval()
+            with no_grad():
+                return self.forward(np.zeros((1, *input_shape), dtype=dtype)).shape[1:]
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
+    def flops(self, input_shape: Shape) -> int:
+        """Return the floating point operations of one image's forward pass; a multiply and an add are two."""
+        return 0
+
+    def summary(self, input_shape: Shape) -> str:
+        """Return a table of all layers with output shapes, parameters and FLOPs.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Of one image, without N: (32, 32, 3).
+
+        Returns
+        -------
+        str
+            One line a layer, and the totals.
+        """
+        from .summary import summary  # the table knows the containers, which know this class
+
+        return summary(self, input_shape)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"

@@ -1,0 +1,122 @@
+"""Batch normalization."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from .checks import check_gradient, check_images, check_size
+from .module import Array, Module, Parameter, Shape
+
+
+class BatchNorm2d(Module):
+    """Normalize each channel over the batch, then scale and shift it.
+
+    Parameters
+    ----------
+    num_features : int
+        C, the channels.
+    eps : float
+        Added to the variance, so that a constant channel divides by something.
+    momentum : float
+        Share of the new batch in the running statistics, between 0 and 1.
+
+    Attributes
+    ----------
+    weight, bias : Parameter of shape (C,)
+        Scale and shift, at first 1 and 0.
+    running_mean, running_var : ndarray of shape (C,)
+        What evaluation mode uses, at first 0 and 1.
+    num_batches_tracked : ndarray of shape (), int64
+        How many batches went into them.
+
+    Notes
+    -----
+    ``xhat = (x - mean) / sqrt(var + eps)``, ``y = weight xhat + bias``, with the mean and the biased variance over N,
+    H and W. As in PyTorch the running variance is updated with the *unbiased* one (divided by M - 1, M = N H W).
+    Backwards, in training mode, mean and variance depend on x too:
+
+        dx = weight / sqrt(var + eps) * (dy - mean(dy) - xhat mean(dy xhat))
+
+    Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
+    shift", 2015.
+    """
+
+    buffer_names: ClassVar[tuple[str, ...]] = ("running_mean", "running_var", "num_batches_tracked")
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.num_features = check_size("num_features", num_features)
+        if not eps > 0:
+            raise ValueError(f"eps must be positive, got {eps}")
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"momentum must lie between 0 and 1, got {momentum}")
+        self.eps, self.momentum = float(eps), float(momentum)
+        self.weight = Parameter(np.ones(num_features, dtype=np.float32))
+        self.bias = Parameter(np.zeros(num_features, dtype=np.float32))
+        self.running_mean: Array = np.zeros(num_features, dtype=np.float32)
+        self.running_var: Array = np.ones(num_features, dtype=np.float32)
+        self.num_batches_tracked: Array = np.zeros((), dtype=np.int64)
+
+    def forward(self, x: Array) -> Array:
+        """Return the normalized `x` (N, H, W, C); in training mode the running statistics move too."""
+        weight, bias = self.weight.value, self.bias.value
+        check_images(self, x, weight.dtype, self.num_features)
+        if self.training:
+            m = x.size // self.num_features
+            if m < 2:
+                raise ValueError(f"{self!r} needs more than one value a channel in training mode, got shape {x.shape}")
+            mean = x.mean(axis=(0, 1, 2))  # (N, H, W, C) -> (C,)
+            centered = x - mean
+            var = np.square(centered).mean(axis=(0, 1, 2))
+            self._track(mean, var * (m / (m - 1)))
+        else:
+            centered, var = x - self.running_mean, self.running_var
+        inv_std = 1 / np.sqrt(var + x.dtype.type(self.eps))
+        xhat = centered
+        xhat *= inv_std
+        self.save_for_backward(xhat, inv_std, self.training)
+        y: Array = xhat * weight
+        y += bias
+        return y
+
+    def _track(self, mean: Array, unbiased_var: Array) -> None:
+        keep = self.running_mean.dtype.type(1 - self.momentum)
+        take = self.running_mean.dtype.type(self.momentum)
+        self.running_mean[...] = keep * self.running_mean + take * mean
+        self.running_var[...] = keep * self.running_var + take * unbiased_var
+        self.num_batches_tracked += 1
+
+    def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
+        """Set the gradients of weight and bias from `dy` (N, H, W, C), and return that of the input."""
+        xhat, inv_std, training = self.saved()
+        check_gradient(self, dy, xhat.shape)
+        dweight = (dy * xhat).sum(axis=(0, 1, 2))  # (N, H, W, C) -> (C,)
+        dbias = dy.sum(axis=(0, 1, 2))
+        self.weight.set_grad(dweight)
+        self.bias.set_grad(dbias)
+        if not input_grad:
+            return None
+        scale = self.weight.value * inv_std
+        if not training:  # the running statistics are constants
+            return dy * scale
+        m = dy.dtype.type(dy.size // self.num_features)
+        dx: Array = xhat * (dweight / -m)
+        dx += dy
+        dx -= dbias / m
+        dx *= scale
+        return dx
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return `input_shape`."""
+        if len(input_shape) != 3 or input_shape[2] != self.num_features:
+            raise ValueError(f"{self!r} takes (H, W, {self.num_features}) an image, got {input_shape}")
+        return input_shape
+
+    def flops(self, input_shape: Shape) -> int:
+        """Return four operations a number: subtract, divide, scale, shift."""
+        return 4 * int(np.prod(input_shape))
+
+    def __repr__(self) -> str:
+        return f"BatchNorm2d({self.num_features})"
