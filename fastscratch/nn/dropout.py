@@ -51,7 +51,7 @@ class Dropout(Module):
             self.save_for_backward(None, x.shape)
             return x
         keep = self.generator.random(x.shape, dtype=np.float32) >= self.p
-        mask = keep * x.dtype.type(1 / (1 - self.p))
+        mask: Array = keep * x.dtype.type(1 / (1 - self.p))
         self.save_for_backward(mask, x.shape)
         return x * mask
 

@@ -6,13 +6,23 @@ Layers keep their identity: a fused step reads the parameters of the layers it s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 import fastscratch_kernels as kernels
+from fastscratch_kernels.shapes import Pair
 
 from .activation import ReLU
 from .conv import Conv2d
 from .module import Array, Module
 from .pooling import MaxPool2d
+
+
+class PoolWindows(TypedDict):
+    """How the windows of the pooling lie, as the fused kernel takes it."""
+
+    pool_kernel_size: Pair
+    pool_stride: Pair
+    pool_padding: Pair
 
 
 class ConvReLUMaxPool(Module):
@@ -24,7 +34,7 @@ class ConvReLUMaxPool(Module):
     def __init__(self, conv: Conv2d, relu: ReLU, pool: MaxPool2d) -> None:
         super().__init__()
         self.conv, self.relu, self.pool = conv, relu, pool
-        self._pool = {
+        self._pool: PoolWindows = {
             "pool_kernel_size": pool.kernel_size,
             "pool_stride": pool.stride,
             "pool_padding": pool.padding,

@@ -6,6 +6,7 @@ backward passes in reverse. That is all that backpropagation is.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -105,7 +106,7 @@ class Parameter:
         return f"Parameter({self.name!r}, shape={self.shape})"
 
 
-class Module:
+class Module(ABC):
     """Base of all layers and containers.
 
     A layer of your own subclasses it, makes `Parameter`s as attributes in `__init__` (weight before bias), and writes
@@ -140,10 +141,11 @@ class Module:
 
     # -- the two passes ------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def forward(self, x: Array) -> Array:
         """Return the output for the input `x`; the first axis is N, the images of a batch."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward pass")
 
+    @abstractmethod
     def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
         """Set the gradient of every parameter, and return that of the input.
 
@@ -163,9 +165,9 @@ class Module:
         RuntimeError
             If there was no forward pass, or if it ran in `no_grad`.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no backward pass")
 
     def __call__(self, x: Array) -> Array:
+        """Return ``forward(x)``."""
         return self.forward(x)
 
     def save_for_backward(self, *values: Any) -> None:
@@ -333,7 +335,8 @@ class Module:
         try:
             self.eval()
             with no_grad():
-                return self.forward(np.zeros((1, *input_shape), dtype=dtype)).shape[1:]
+                shape: Shape = self.forward(np.zeros((1, *input_shape), dtype=dtype)).shape
+                return shape[1:]
         finally:
             for module, mode in modes:
                 module.training = mode

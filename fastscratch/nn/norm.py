@@ -74,7 +74,7 @@ class BatchNorm2d(Module):
         else:
             centered, var = x - self.running_mean, self.running_var
         inv_std = 1 / np.sqrt(var + x.dtype.type(self.eps))
-        xhat = centered
+        xhat: Array = centered
         xhat *= inv_std
         self.save_for_backward(xhat, inv_std, self.training)
         y: Array = xhat * weight
@@ -98,7 +98,7 @@ class BatchNorm2d(Module):
         self.bias.set_grad(dbias)
         if not input_grad:
             return None
-        scale = self.weight.value * inv_std
+        scale: Array = self.weight.value * inv_std
         if not training:  # the running statistics are constants
             return dy * scale
         m = dy.dtype.type(dy.size // self.num_features)

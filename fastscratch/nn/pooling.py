@@ -137,7 +137,8 @@ class GlobalAvgPool2d(Module):
         if 0 in x.shape[1:3]:
             raise ValueError(f"{self!r} needs at least one pixel, got shape {x.shape}")
         self.save_for_backward(x.shape)
-        return x.mean(axis=(1, 2), dtype=x.dtype)  # (N, H, W, C) -> (N, C)
+        y: Array = x.mean(axis=(1, 2), dtype=x.dtype)  # (N, H, W, C) -> (N, C)
+        return y
 
     def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
         """Return the gradient of the input: `dy` (N, C) shared out over all pixels."""

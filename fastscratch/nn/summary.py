@@ -47,7 +47,7 @@ def summary(module: Module, input_shape: Shape) -> str:
     sizes = [parameter.size for _, parameter in module.named_parameters()]
     cells = [("", "layer", "output", "parameters", "MFLOP")]
     cells.append(("", "input", _shape(tuple(input_shape)), "", ""))
-    cells += [(name, what, _shape(shape), f"{size:,}", f"{flops / 1e6:,.3f}") for name, what, shape, size, flops in rows]
+    cells += [(name, what, _shape(out), f"{size:,}", f"{flops / 1e6:,.3f}") for name, what, out, size, flops in rows]
     cells.append(("", "total", f"{len(sizes)} arrays", f"{sum(sizes):,}", f"{sum(row[4] for row in rows) / 1e6:,.3f}"))
     widths = [max(len(row[i]) for row in cells) for i in range(5)]
     lines = [

@@ -1,0 +1,53 @@
+# `make help` lists the targets. Each makes .venv and installs what it needs, once for each state of pyproject.toml.
+
+PYTHON ?= python3
+VENV   ?= .venv
+# What the tests compare with. Name a smaller build where the index has one: make test TORCH="torch==2.13.0+cpu torchvision"
+TORCH  ?= torch torchvision
+# Options for `make train`: make train ARGS="--epochs 1"
+ARGS   ?=
+
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SOURCES := pyproject.toml setup.py
+
+.DEFAULT_GOAL := help
+.PHONY: help train test pytest lint types format tables clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(BIN)/python $(SOURCES)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) --editable '.[dev]' $(TORCH)
+	@touch $@
+
+train: $(VENV)/installed  ## Train the report's CNN on 50,000 images (options: ARGS="--epochs 1")
+	$(BIN)/fastscratch train $(ARGS)
+
+test: $(VENV)/installed-dev lint types pytest  ## Lint, check types, run all tests
+
+pytest: $(VENV)/installed-dev  ## Run the tests and the docs' code blocks
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-dev  ## Check style and formatting rules
+	$(BIN)/ruff check .
+
+types: $(VENV)/installed-dev  ## Check types
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev  ## Mend what can be mended by itself
+	$(BIN)/ruff check --fix .
+
+tables: $(VENV)/installed-dev  ## Fill the docs' tables from the results files
+	$(BIN)/python experiments/tables.py
+
+clean:  ## Remove what was built, .venv included
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
