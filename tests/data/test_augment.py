@@ -316,7 +316,11 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: augment.gaussian_blur(IMAGES, [1, 1], 13), ValueError, "blur kernel 13 does not fit images of 8 x 6"),
     (lambda: augment.gaussian_blur(IMAGES, [1, 0]), ValueError, "sigmas must be > 0, got 0"),
     (lambda: augment.gaussian_blur(IMAGES, [1, 1], 2), ValueError, "kernel_size must be odd, got 2"),
-    (lambda: augment.rotate(IMAGES, [1]), ValueError, "angles must hold one value for each image, shape (2,), got (1,)"),
+    (
+        lambda: augment.rotate(IMAGES, [1]),
+        ValueError,
+        "angles must hold one value for each image, shape (2,), got (1,)",
+    ),
     (lambda: augment.rotate(IMAGES, 30), ValueError, "angles must hold one value for each image"),
     (lambda: augment.rotate(IMAGES, [0, np.inf]), ValueError, "angles must be finite, got inf"),
     (lambda: augment.rotate(IMAGES, ["a", "b"]), TypeError, "angles must be float64"),
