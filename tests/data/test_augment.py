@@ -162,6 +162,12 @@ def test_rotation_fills_with_black_outside():
     assert (out[0, 8:12, 8:12] == 255).all()
 
 
+def test_halves_are_rounded_to_the_even_level():
+    # A quarter turn of two pixels, one above the other: each output pixel is a quarter of their sum.
+    images = np.array([[1, 1], [3, 3], [4, 6], [200, 2]], np.uint8).reshape(4, 2, 1, 1)
+    assert augment.rotate(images, [90] * 4)[:, :, 0, 0].tolist() == [[0, 0], [2, 2], [2, 2], [50, 50]]
+
+
 def test_batches_larger_than_a_block_are_rotated_and_blurred_as_single_images(rng):
     images = draw(rng, (40, 32, 32, 3))  # two and a half blocks
     angles, sigmas = rng.uniform(-180, 180, 40), rng.uniform(0.2, 2, 40)
