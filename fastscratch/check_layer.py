@@ -96,6 +96,7 @@ def check_layer(
     *,
     batch: int = 3,
     seed: int = 0,
+    max_entries: int = 32,
     raise_on_failure: bool = True,
     verbose: bool = True,
 ) -> CheckReport:
@@ -112,6 +113,9 @@ def check_layer(
         N, at least 2.
     seed : int
         What inputs and gradients are drawn from, normal.
+    max_entries : int
+        How many entries of each array `gradcheck` compares one by one, besides a random direction through all of it;
+        two or three are enough for the many arrays of a model.
     raise_on_failure : bool
         Whether a failure raises, as a test wants it.
     verbose : bool
@@ -135,7 +139,7 @@ def check_layer(
     What is checked, in this order: the layer's parts can be found and are its own; `forward` and `output_shape`; both
     dtypes; what belongs to others is not written to; training and evaluation mode; the shape of each gradient, that
     gradients are set and not added, and that they agree with central differences (`gradcheck`) below 1e-6; a batch of
-    one; read-only and non-contiguous arrays; the order of calls; the state. A check that needs another one is skipped
+    one; memory layouts; the order of calls; the state. A check that needs another one is skipped
     where that failed, so that one fault gives one sentence.
 
     It cannot know what the layer is meant to compute: compare `forward` with an example worked out by hand.
@@ -149,8 +153,10 @@ def check_layer(
     """
     if batch < 2:
         raise ValueError(f"batch must be at least 2, got {batch}")
+    if max_entries < 1:
+        raise ValueError(f"max_entries must be at least 1, got {max_entries}")
     original, make = _layer(layer)
-    bench = Bench(original, make, _checked_shape(original, input_shape), batch, seed)
+    bench = Bench(original, make, _checked_shape(original, input_shape), batch, seed, max_entries)
     results: dict[str, CheckResult] = {}
     for check in CHECKS:
         results[check.name] = _run(check, bench, results)
@@ -208,7 +214,7 @@ def _run(check: Check, bench: Bench, before: dict[str, CheckResult]) -> CheckRes
         with np.errstate(all="ignore"):
             message = check.run(bench)
     except Exception as error:
-        message = f"{type(error).__name__}: {error}"
+        message = f"raised {type(error).__name__}: {error}"
     if message is not None:
         return CheckResult(check.name, "failed", message)
     return CheckResult(check.name, "passed", check.right)

@@ -33,6 +33,8 @@ class Bench:
         N.
     seed : int
         What all numbers are drawn from.
+    max_entries : int
+        Entries of each array that are compared with differences one by one.
     """
 
     original: Module
@@ -40,6 +42,7 @@ class Bench:
     input_shape: tuple[int, ...]
     batch: int
     seed: int
+    max_entries: int
 
     def layer(self, dtype: Any = np.float64, mode: str = "training") -> Module:
         """Return a copy in one of `MODES`, its parameters moved off special values such as 0 and 1."""

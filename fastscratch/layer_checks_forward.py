@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .layer_bench import DTYPES, MODES, Bench, Check, same
-from .nn import Module, Parameter
+from .nn import Module, Parameter, no_grad
 
 
 def _inside(value: Any) -> Iterator[Parameter]:
@@ -131,6 +131,15 @@ def _input_kept(bench: Bench) -> str | None:
     return None
 
 
+def _inside_no_grad(bench: Bench) -> str | None:
+    y = bench.layer().forward(bench.x()).copy()
+    with no_grad():
+        inside = bench.layer().forward(bench.x())
+    if not same(inside, y):
+        return "forward gives another output inside no_grad: there it may keep less, nothing else"
+    return None
+
+
 def _modes(bench: Bench) -> str | None:
     layer = copy.deepcopy(bench.original)
     for call, mode in ((layer.eval, False), (layer.train, True)):
@@ -175,6 +184,7 @@ FORWARD_CHECKS = (
     Check("finite", "an ordinary input gives finite numbers", _finite, ("dtype kept",)),
     Check("output_shape", "`output_shape` says what `forward` returns", _output_shape, ("dtype kept",)),
     Check("input kept by forward", "`forward` does not write to its input", _input_kept, ("dtype kept", "finite")),
+    Check("no_grad", "inside no_grad the output is the same", _inside_no_grad, ("input kept by forward",)),
     Check("modes", "`train` and `eval` set `training` everywhere and return the layer", _modes, ("parts",)),
     Check(
         "evaluation repeatable",
