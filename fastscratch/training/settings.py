@@ -18,9 +18,9 @@ def describe_settings(trainer: Trainer) -> dict[str, Any]:
     Returns
     -------
     dict
-        Plain values: ``batch_size``, ``eval_batch_size``, ``seed``, ``augment``, ``lr`` (the schedule's base, or without one that
-        of the optimizer when the trainer was made), ``criterion``, ``optimizer`` and ``schedule`` with their options, ``backend``, ``dtype``,
-        and each layer as ``model.<name>``.
+        Plain values: ``batch_size``, ``eval_batch_size``, ``seed``, ``augment``, ``lr`` (the schedule's base, or
+        without one that of the optimizer when the trainer was made), ``criterion``, ``optimizer`` and ``schedule``
+        with their options, ``backend``, ``dtype``, and each layer as ``model.<name>``.
 
     Notes
     -----
