@@ -146,7 +146,8 @@ def check_layer(
 
     Examples
     --------
-    >>> from fastscratch import check_layer, nn
+    >>> from fastscratch import nn
+    >>> from fastscratch.gradcheck import check_layer
     >>> report = check_layer(lambda: nn.Conv2d(3, 4, 3), verbose=False)
     >>> report.ok
     True

@@ -114,7 +114,8 @@ def gradcheck(
     Examples
     --------
     >>> import numpy as np
-    >>> from fastscratch import gradcheck, nn
+    >>> from fastscratch import nn
+    >>> from fastscratch.gradcheck import gradcheck
     >>> x = np.random.default_rng(0).normal(size=(4, 3))
     >>> result = gradcheck(nn.Linear(3, 2), x, verbose=False)
     >>> result.ok, result.checked
