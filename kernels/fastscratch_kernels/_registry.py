@@ -17,8 +17,8 @@ AUTO_ORDER = ("cython", "numba", "numpy")
 KERNELS: dict[str, dict[str, str]] = {
     "im2col": {"numpy": "im2col_numpy"},
     "col2im": {"numpy": "im2col_numpy"},
-    "conv2d": {"numpy": "conv2d_numpy"},
-    "conv2d_backward": {"numpy": "conv2d_numpy"},
+    "conv2d": {"numpy": "conv2d_numpy", "cython": "conv2d_cython"},
+    "conv2d_backward": {"numpy": "conv2d_numpy", "cython": "conv2d_cython"},
     "maxpool2d": {"numpy": "maxpool2d_numpy"},
     "maxpool2d_backward": {"numpy": "maxpool2d_numpy"},
     "avgpool2d": {"numpy": "avgpool2d_numpy"},
