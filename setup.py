@@ -68,7 +68,7 @@ def kernel(name: str, sources: list[str]) -> Extension:
 
 setup(
     ext_modules=cythonize(
-        [kernel("_tiles", TILES), kernel("conv2d_cython", [])],
+        [kernel("_tiles", TILES), kernel("conv2d_cython", []), kernel("conv2d_relu_maxpool2d_cython", [])],
         compiler_directives=DIRECTIVES,
         include_path=["kernels"],
     ),

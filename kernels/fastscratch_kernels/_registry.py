@@ -23,8 +23,8 @@ KERNELS: dict[str, dict[str, str]] = {
     "maxpool2d_backward": {"numpy": "maxpool2d_numpy"},
     "avgpool2d": {"numpy": "avgpool2d_numpy"},
     "avgpool2d_backward": {"numpy": "avgpool2d_numpy"},
-    "conv2d_relu_maxpool2d": {"numpy": "conv2d_relu_maxpool2d_numpy"},
-    "conv2d_relu_maxpool2d_backward": {"numpy": "conv2d_relu_maxpool2d_numpy"},
+    "conv2d_relu_maxpool2d": {"numpy": "conv2d_relu_maxpool2d_numpy", "cython": "conv2d_relu_maxpool2d_cython"},
+    "conv2d_relu_maxpool2d_backward": {"numpy": "conv2d_relu_maxpool2d_numpy", "cython": "conv2d_relu_maxpool2d_cython"},
 }
 """op -> backend -> module of this package that holds a function with the op's name."""
 

@@ -23,8 +23,8 @@ cdef extern from "tile.h" nogil:
                      Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, float *dw) noexcept nogil
         void (*patches)(const float *x, const tile_patches *p, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t ldr,
                      float *rows) noexcept nogil
-        void (*gather)(const float *rows, const int32_t *at, const float *g, Py_ssize_t n, Py_ssize_t nv,
-                    float *out) noexcept nogil
+        void (*gather)(const float *rows, Py_ssize_t step, const int32_t *at, const float *g, Py_ssize_t n,
+                       Py_ssize_t nv, float *out) noexcept nogil
         Py_ssize_t block, vector, gather_max, buffer
 
     struct tile_functions_f64:
@@ -38,8 +38,8 @@ cdef extern from "tile.h" nogil:
                      Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, double *dw) noexcept nogil
         void (*patches)(const double *x, const tile_patches *p, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t ldr,
                      double *rows) noexcept nogil
-        void (*gather)(const double *rows, const int32_t *at, const double *g, Py_ssize_t n, Py_ssize_t nv,
-                    double *out) noexcept nogil
+        void (*gather)(const double *rows, Py_ssize_t step, const int32_t *at, const double *g, Py_ssize_t n,
+                       Py_ssize_t nv, double *out) noexcept nogil
         Py_ssize_t block, vector, gather_max, buffer
 
     struct tile_table:

@@ -46,8 +46,9 @@ struct tile_patches {
     /* rows[i - i0][0..ldr) = the patch of pixel i and zeros; one vector behind `x` and `rows` is touched. */           \
     void (*patches)(const REAL *x, const struct tile_patches *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t ldr,            \
                     REAL *rows);                                                                                       \
-    /* out[j] += sum over entries e of g[e] * rows[at[e] + j], j < nv vectors. */                                      \
-    void (*gather)(const REAL *rows, const int32_t *at, const REAL *g, ptrdiff_t n, ptrdiff_t nv, REAL *out);          \
+    /* out[j] += sum over entries e of g[e] * rows[at[e] * step + j], j < nv vectors. */                               \
+    void (*gather)(const REAL *rows, ptrdiff_t step, const int32_t *at, const REAL *g, ptrdiff_t n, ptrdiff_t nv,      \
+                   REAL *out);                                                                                         \
     ptrdiff_t block;   /* filters of a packed block: two vectors */                                                    \
     ptrdiff_t vector;  /* numbers in a vector */                                                                       \
     ptrdiff_t gather_max; /* the most vectors that `gather` takes */                                                   \

@@ -253,22 +253,24 @@ static void NAME(patches)(const REAL *x, const struct tile_patches *p, ptrdiff_t
 
 /* -- sparse: a few scalars times rows, added up in registers ------------------------------------------------------- */
 
-INLINE void NAME(gather_v)(const int V, const REAL *rows, const int32_t *at, const REAL *g, ptrdiff_t n, REAL *out) {
+INLINE void NAME(gather_v)(const int V, const REAL *rows, ptrdiff_t step, const int32_t *at, const REAL *g,
+                            ptrdiff_t n, REAL *out) {
     VEC a[GATHER];
     UNROLL for (int j = 0; j < V; j++) a[j] = NAME(load)(out + j * VW);
     for (ptrdiff_t e = 0; e < n; e++) {
-        const REAL *row = rows + at[e];
+        const REAL *row = rows + at[e] * step;
         const VEC v = NAME(all)(g[e]);
         UNROLL for (int j = 0; j < V; j++) a[j] += v * NAME(load)(row + j * VW);
     }
     UNROLL for (int j = 0; j < V; j++) NAME(store)(out + j * VW, a[j]);
 }
 
-static void NAME(gather)(const REAL *rows, const int32_t *at, const REAL *g, ptrdiff_t n, ptrdiff_t nv, REAL *out) {
+static void NAME(gather)(const REAL *rows, ptrdiff_t step, const int32_t *at, const REAL *g, ptrdiff_t n, ptrdiff_t nv,
+                         REAL *out) {
     switch (nv) {
 #define CASE(V)                                                                                                        \
     case V:                                                                                                            \
-        NAME(gather_v)(V, rows, at, g, n, out);                                                                        \
+        NAME(gather_v)(V, rows, step, at, g, n, out);                                                                        \
         break;
         CASES_GATHER
 #undef CASE
