@@ -1,0 +1,267 @@
+"""The whole state of a run: what it is made of, how it goes into a checkpoint and comes back.
+
+A run that is taken up again must not differ from one that was never stopped, by a single bit. So a checkpoint holds
+everything that a later step depends on: weights and buffers, the optimizer's moments, the schedule, the Generators of
+dropout, the position in the epoch and its running sums, the history, the callbacks' memory. The loader needs nothing:
+what it draws depends on its seed, the epoch and the batch alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastscratch.data.normalization import Normalization
+from fastscratch.training import checkpoint
+from fastscratch.training.checkpoint import Arrays, CheckpointError, Meta
+from fastscratch.training.history import History
+
+if TYPE_CHECKING:
+    from fastscratch.training.trainer import Trainer
+
+MODEL, OPTIMIZER, LOSSES = "model.", "optimizer.", "history.batch_losses"
+
+META_TYPES: dict[str, type | tuple[type, ...]] = {
+    "settings": dict,
+    "config": (dict, type(None)),
+    "data": dict,
+    "normalization": dict,
+    "position": dict,
+    "optimizer": dict,
+    "schedule": (dict, type(None)),
+    "generators": dict,
+    "callbacks": dict,
+    "history": list,
+}
+"""What a checkpoint's description must hold."""
+
+
+@dataclass
+class Position:
+    """Where a run stands, between two batches.
+
+    Attributes
+    ----------
+    epoch : int
+        Finished epochs.
+    batch : int
+        Finished batches of the epoch under way.
+    step : int
+        Optimizer steps so far, over all epochs.
+    loss_sum : float
+        Over the images of the epoch under way.
+    correct, images : int
+        Of the epoch under way: images classified rightly, images seen.
+    seconds : float
+        Time spent on the batches of the epoch under way.
+    lr : float
+        Learning rate of the last step.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    lr: float = 0.0
+
+    def next_epoch(self) -> None:
+        """Finish the epoch under way and clear its sums."""
+        self.epoch += 1
+        self.batch, self.loss_sum, self.correct, self.images, self.seconds = 0, 0.0, 0, 0, 0.0
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """What a checkpoint says about the network alone: enough to evaluate it or to predict.
+
+    Attributes
+    ----------
+    weights : dict of str to ndarray
+        Parameters and buffers, as `Module.load_state_dict` takes them.
+    normalization : Normalization
+        That of the training.
+    classes : tuple of str
+        Names of the training data's classes.
+    image_shape : tuple of int
+        (H, W, C) of its images.
+    epoch : int
+        Finished epochs.
+    """
+
+    weights: Arrays
+    normalization: Normalization
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    epoch: int
+
+
+def read_model(path: str | os.PathLike[str]) -> SavedModel:
+    """Read a network's weights, and what belongs to them, from a checkpoint.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, or the folder of a run.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read, is no training checkpoint, or a weight is not finite.
+    """
+    file = checkpoint.file_of(path)
+    arrays, meta = _load(file)
+    try:
+        return SavedModel(
+            _part(arrays, MODEL),
+            Normalization.from_state(meta["normalization"]),
+            tuple(meta["data"]["classes"]),
+            tuple(meta["data"]["image_shape"]),
+            meta["position"]["epoch"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _misfit(file, error) from error
+
+
+def gather(trainer: Trainer, normalization: Normalization, data: Mapping[str, Any]) -> tuple[Arrays, Meta]:
+    """Collect the state of a trainer for `checkpoint.save`."""
+    optimizer = trainer.optimizer.state_dict()
+    arrays = {MODEL + name: array for name, array in trainer.model.state_dict().items()}
+    arrays |= {OPTIMIZER + name: array for name, array in optimizer["arrays"].items()}
+    arrays[LOSSES] = np.array(trainer.history.batch_losses, dtype=np.float64)
+    meta = {
+        "settings": trainer.settings,
+        "config": trainer.config,
+        "data": dict(data),
+        "normalization": normalization.state(),
+        "position": asdict(trainer.state),
+        "optimizer": optimizer["scalars"],
+        "schedule": None if trainer.schedule is None else trainer.schedule.state_dict(),
+        "generators": {
+            name: _plain(generator.bit_generator.state) for name, generator in trainer.model.generators().items()
+        },
+        "callbacks": {name: callback.state_dict() for name, callback in _named_callbacks(trainer).items()},
+        "history": trainer.history.rows,
+    }
+    return arrays, meta
+
+
+def restore(trainer: Trainer, path: str | os.PathLike[str]) -> tuple[Normalization, dict[str, Any]]:
+    """Put the state of a checkpoint into a trainer made with the same settings.
+
+    Returns
+    -------
+    normalization : Normalization
+        That of the run.
+    data : dict
+        What `describe_data` said about the data of the run.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read, belongs to another config, or does not fit. Nothing has changed then.
+    """
+    file = checkpoint.file_of(path)
+    arrays, meta = _load(file)
+    faults = differences(meta["config"], trainer.config) if meta["config"] and trainer.config else {}
+    faults = {**differences(meta["settings"], trainer.settings), **faults}
+    if faults:
+        raise CheckpointError(f"checkpoint {file} belongs to another run: {'; '.join(faults.values())}")
+    optimizer = {"arrays": _part(arrays, OPTIMIZER), "scalars": meta["optimizer"]}
+    try:
+        _check_shapes(optimizer["arrays"], trainer.optimizer.state_dict()["arrays"])
+        position = _position(meta["position"])
+        normalization = Normalization.from_state(meta["normalization"])
+        history = History()
+        for row in meta["history"]:
+            history.append(row)
+        history.batch_losses = arrays[LOSSES].tolist()
+        trainer.model.load_state_dict(_part(arrays, MODEL))  # changes nothing where names or shapes differ
+        trainer.optimizer.load_state_dict(optimizer)
+        if trainer.schedule is not None:
+            trainer.schedule.load_state_dict(meta["schedule"])
+        for name, generator in trainer.model.generators().items():
+            generator.bit_generator.state = meta["generators"][name]
+        for name, callback in _named_callbacks(trainer).items():
+            if name in meta["callbacks"]:
+                callback.load_state_dict(meta["callbacks"][name])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _misfit(file, error) from error
+    trainer.state, trainer.history = position, history
+    return normalization, meta["data"]
+
+
+def differences(kept: Mapping[str, Any], current: Mapping[str, Any], whose: str = "checkpoint") -> dict[str, str]:
+    """Compare two dictionaries of plain values.
+
+    Returns
+    -------
+    dict of str to str
+        For each key whose values differ, in words: ``lr: checkpoint has 0.001, this run has 0.0003``.
+    """
+    return {
+        key: f"{key}: {whose} has {kept.get(key, 'none')}, this run has {current.get(key, 'none')}"
+        for key in {**kept, **current}
+        if key not in kept or key not in current or kept[key] != current[key]
+    }
+
+
+def _load(file: Path) -> tuple[Arrays, Meta]:
+    """Read a checkpoint and check that it is one of a training, with finite weights."""
+    arrays, meta = checkpoint.load(file)
+    for key, kinds in META_TYPES.items():
+        if not isinstance(meta.get(key), kinds):
+            raise CheckpointError(f"checkpoint {file} is not one of a training: no valid {key!r} in its description")
+    if LOSSES not in arrays or arrays[LOSSES].ndim != 1:
+        raise CheckpointError(f"checkpoint {file} is not one of a training: no valid array {LOSSES!r}")
+    bad = [name for name, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]
+    if bad:
+        raise CheckpointError(f"checkpoint {file} holds numbers that are not finite: {', '.join(bad)}")
+    return arrays, meta
+
+
+def _misfit(file: Path, error: Exception) -> CheckpointError:
+    reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+    return CheckpointError(f"checkpoint {file} does not fit this run: {reason}")
+
+
+def _position(values: dict[str, Any]) -> Position:
+    known = {field.name: type(field.default) for field in fields(Position)}
+    if set(values) != set(known) or any(type(values[name]) is not kind or values[name] < 0 for name, kind in known.items()):
+        raise ValueError(f"its position is {values}")
+    return Position(**values)
+
+
+def _check_shapes(arrays: Arrays, expected: Arrays) -> None:
+    got = {name: array.shape for name, array in arrays.items()}
+    wanted = {name: array.shape for name, array in expected.items()}
+    if got != wanted:
+        raise ValueError(f"the optimizer's arrays have the shapes {got}, this run's {wanted}")
+
+
+def _part(arrays: Arrays, prefix: str) -> Arrays:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _named_callbacks(trainer: Trainer) -> dict[str, Any]:
+    """Return the callbacks by class name, the second of a class as "Name.2": adding another class moves none."""
+    named: dict[str, Any] = {}
+    for callback in trainer.callbacks:
+        name = type(callback).__name__
+        count = sum(other == name or other.startswith(f"{name}.") for other in named)
+        named[f"{name}.{count + 1}" if count else name] = callback
+    return named
+
+
+def _plain(value: Any) -> Any:
+    """Return a Generator's state with its arrays as lists, which the setter of every NumPy bit generator takes."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
