@@ -18,6 +18,8 @@ from setuptools.command.build_ext import build_ext
 KERNELS = Path("kernels/fastscratch_kernels")
 TILES = [str(KERNELS / f"tile_{name}.c") for name in ("runtime", "baseline", "avx2", "avx512")]
 
+OPS = ("im2col", "conv2d", "maxpool2d", "avgpool2d", "conv2d_relu_maxpool2d")
+
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": False,
@@ -68,7 +70,7 @@ def kernel(name: str, sources: list[str]) -> Extension:
 
 setup(
     ext_modules=cythonize(
-        [kernel("_tiles", TILES), kernel("conv2d_cython", []), kernel("conv2d_relu_maxpool2d_cython", [])],
+        [kernel("_tiles", TILES), *(kernel(f"{op}_cython", []) for op in OPS)],
         compiler_directives=DIRECTIVES,
         include_path=["kernels"],
     ),

@@ -15,14 +15,14 @@ BACKENDS = ("numpy", "numba", "cython")
 AUTO_ORDER = ("cython", "numba", "numpy")
 
 KERNELS: dict[str, dict[str, str]] = {
-    "im2col": {"numpy": "im2col_numpy"},
-    "col2im": {"numpy": "im2col_numpy"},
+    "im2col": {"numpy": "im2col_numpy", "cython": "im2col_cython"},
+    "col2im": {"numpy": "im2col_numpy", "cython": "im2col_cython"},
     "conv2d": {"numpy": "conv2d_numpy", "cython": "conv2d_cython"},
     "conv2d_backward": {"numpy": "conv2d_numpy", "cython": "conv2d_cython"},
-    "maxpool2d": {"numpy": "maxpool2d_numpy"},
-    "maxpool2d_backward": {"numpy": "maxpool2d_numpy"},
-    "avgpool2d": {"numpy": "avgpool2d_numpy"},
-    "avgpool2d_backward": {"numpy": "avgpool2d_numpy"},
+    "maxpool2d": {"numpy": "maxpool2d_numpy", "cython": "maxpool2d_cython"},
+    "maxpool2d_backward": {"numpy": "maxpool2d_numpy", "cython": "maxpool2d_cython"},
+    "avgpool2d": {"numpy": "avgpool2d_numpy", "cython": "avgpool2d_cython"},
+    "avgpool2d_backward": {"numpy": "avgpool2d_numpy", "cython": "avgpool2d_cython"},
     "conv2d_relu_maxpool2d": {"numpy": "conv2d_relu_maxpool2d_numpy", "cython": "conv2d_relu_maxpool2d_cython"},
     "conv2d_relu_maxpool2d_backward": {"numpy": "conv2d_relu_maxpool2d_numpy", "cython": "conv2d_relu_maxpool2d_cython"},
 }
