@@ -195,7 +195,7 @@ class Loss(ABC):
         return self.forward(logits, targets)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(label_smoothing={self.label_smoothing:g})"
+        return f"{type(self).__name__}(label_smoothing={self.label_smoothing})"
 
 
 class CrossEntropyLoss(Loss):

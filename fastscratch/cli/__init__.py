@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -52,9 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _without_command(words)
     except SystemExit as stop:  # tyro, after it has printed the help
         return stop.code if isinstance(stop.code, int) else 0
-    except KeyboardInterrupt as stop:  # TrainingInterrupted is one, and knows the signal and how to go on
-        _complain(prog, str(stop) or "stopped by SIGINT")
-        return 128 + getattr(stop, "signal", signal.SIGINT)
+    except KeyboardInterrupt as stop:  # TrainingInterrupted is one, and knows its signal and its checkpoint
+        number = signal.Signals(getattr(stop, "signal", signal.SIGINT))
+        checkpoint = getattr(stop, "path", None)
+        how = f"; go on with: fastscratch train --resume {shlex.quote(str(checkpoint.parent))}" if checkpoint else ""
+        _complain(prog, f"stopped by {number.name}{how}")
+        return 128 + number
     except BrokenPipeError:  # whoever read the output has gone; nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE

@@ -81,12 +81,13 @@ def print_header(run: Run) -> None:
         f"(fingerprint {run.train.fingerprint})",
         "validation": f"{len(run.valid):,} images {held} (fingerprint {run.valid.fingerprint})",
         "model": f"{config.model}, {parameters:,} parameters",
-        "kernels": f"{active_backend()}, {get_num_threads()} threads",
+        "kernels": f"{active_backend()}, {get_num_threads()} thread{'s' * (get_num_threads() > 1)}",
         "folder": str(run.folder),
     }
-    done = run.trainer.state.epoch
+    at = run.trainer.state
     if config.resume is not None:
-        lines["resumed"] = f"after {done} of {config.epochs} epochs" if done else "from the beginning"
+        within = f" and {at.batch} batches" if at.batch else ""
+        lines["resumed"] = f"after {at.epoch} of {config.epochs} epochs{within}" if at.step else "from the beginning"
     for name, text in lines.items():
         print(f"{name + ':':<12}{text}", flush=True)
 

@@ -56,7 +56,7 @@ def save(path: str | os.PathLike[str], arrays: Arrays, meta: Meta, *, keep_previ
     Parameters
     ----------
     path : path-like
-        The file; its folder must exist.
+        The file; folders above it are made where they are missing.
     arrays : dict of str to ndarray
         Numeric arrays of any shape, stored with their exact bits.
     meta : dict
@@ -67,7 +67,7 @@ def save(path: str | os.PathLike[str], arrays: Arrays, meta: Meta, *, keep_previ
     Raises
     ------
     CheckpointError
-        If the folder is missing or cannot be written, or the disk is full. The old checkpoint is then intact.
+        If the folder cannot be made or written, or the disk is full. The old checkpoint is then intact.
     TypeError, ValueError
         If `meta` holds something that JSON cannot, such as an object or NaN.
     """
@@ -77,10 +77,12 @@ def save(path: str | os.PathLike[str], arrays: Arrays, meta: Meta, *, keep_previ
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     text = json.dumps(meta, allow_nan=False)
     header = {"format": FORMAT, "meta": text, "sha256": _digest(arrays, text)}
+    path = Path(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, to_bytes(arrays, header), previous=previous_of(path) if keep_previous else None)
     except OSError as error:
-        kept = f"; {path} is as it was" if Path(path).exists() else ""
+        kept = "; the one that is there is as it was" if os.path.exists(path) else ""
         raise CheckpointError(f"checkpoint {path} cannot be written: {error.strerror or error}{kept}") from error
 
 
@@ -128,6 +130,15 @@ def load(path: str | os.PathLike[str]) -> tuple[Arrays, Meta]:
     if not isinstance(meta, dict):
         raise _unreadable(file, f"its description is a JSON {type(meta).__name__}, not an object")
     return arrays, meta
+
+
+def is_sound(path: Path) -> bool:
+    """Return whether `load` can read the file."""
+    try:
+        load(path)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _unreadable(file: Path, reason: str) -> CheckpointError:

@@ -46,7 +46,7 @@ def evaluate(
     normalization: Normalization,
     *,
     batch_size: int = 250,
-    after_batch: Callable[[], None] | None = None,
+    after_batch: Callable[[float, NDArray[Any]], None] | None = None,
 ) -> Evaluation:
     """Measure loss and predictions on a data set, in eval mode, keeping nothing for a backward pass.
 
@@ -63,7 +63,7 @@ def evaluate(
     batch_size : int
         Images at a time. It decides memory and speed, and the last bits of the loss.
     after_batch : callable, optional
-        Called after every batch; may raise to end the evaluation.
+        Called after every batch with its loss and its normalized images; may raise to end the evaluation.
 
     Returns
     -------
@@ -81,13 +81,15 @@ def evaluate(
     with mode(model, training=False), nn.no_grad():
         for start in range(0, len(dataset), batch_size):
             labels = dataset.labels[start : start + batch_size]
-            logits = model.forward(normalization.apply(dataset.images[start : start + batch_size], dtype))
+            images = normalization.apply(dataset.images[start : start + batch_size], dtype)
+            logits = model.forward(images)
+            loss = criterion.forward(logits, labels)
             # The last batch may be smaller, so the mean over the images weights each batch's mean by its size.
-            loss_sum += criterion.forward(logits, labels) * len(labels)
+            loss_sum += loss * len(labels)
             counts = confusion_matrix(labels, logits.argmax(axis=1), logits.shape[1])
             confusion = counts if confusion is None else confusion + counts
             if after_batch is not None:
-                after_batch()
+                after_batch(loss, images)
     if confusion is None:
         raise ValueError("a data set without images cannot be evaluated")
     return Evaluation(loss_sum / len(dataset), confusion)

@@ -48,9 +48,7 @@ class Evaluation:
         return class_accuracy(self.confusion)
 
 
-def confusion_matrix(
-    labels: NDArray[np.int64], predictions: NDArray[np.int64], num_classes: int
-) -> NDArray[np.int64]:
+def confusion_matrix(labels: NDArray[np.int64], predictions: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
     """Count images by true and predicted class.
 
     Parameters
@@ -73,7 +71,7 @@ def confusion_matrix(
     if labels.shape != predictions.shape or labels.ndim != 1:
         raise ValueError(f"labels and predictions must be of one shape (N,), got {labels.shape}, {predictions.shape}")
     for name, classes in (("labels", labels), ("predictions", predictions)):
-        if classes.size and not (0 <= int(classes.min()) and int(classes.max()) < num_classes):
+        if classes.size and (int(classes.min()) < 0 or int(classes.max()) >= num_classes):
             raise ValueError(
                 f"{name} must lie in 0..{num_classes - 1}, got values from {classes.min()} to {classes.max()}"
             )

@@ -178,9 +178,7 @@ class PlainLines:
 
     def update(self, status: Status) -> None:
         """Write how far the epoch is."""
-        self.say(
-            f"epoch {status.epoch}/{status.epochs}, batch {status.batch}/{status.batches}: {status.numbers()}"
-        )
+        self.say(f"epoch {status.epoch}/{status.epochs}, batch {status.batch}/{status.batches}: {status.numbers()}")
 
     def say(self, line: str) -> None:
         """Write a line."""

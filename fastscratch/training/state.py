@@ -9,7 +9,8 @@ what it draws depends on its seed, the epoch and the batch alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,13 @@ import numpy as np
 from fastscratch.data.normalization import Normalization
 from fastscratch.training import checkpoint
 from fastscratch.training.checkpoint import Arrays, CheckpointError, Meta
-from fastscratch.training.history import History
+from fastscratch.training.history import History, Row
+from fastscratch.training.settings import describe_settings
 
 if TYPE_CHECKING:
+    from fastscratch.data.dataset import ImageDataset
+    from fastscratch.training.callbacks import Callback
+    from fastscratch.training.metrics import Evaluation
     from fastscratch.training.trainer import Trainer
 
 MODEL, OPTIMIZER, LOSSES = "model.", "optimizer.", "history.batch_losses"
@@ -71,6 +76,27 @@ class Position:
     images: int = 0
     seconds: float = 0.0
     lr: float = 0.0
+
+    def add_batch(self, loss: float, correct: int, images: int) -> None:
+        """Count a batch: its mean loss, how many of its images were classified rightly, how many there were."""
+        self.batch += 1
+        self.step += 1
+        self.loss_sum += loss * images
+        self.correct += correct
+        self.images += images
+
+    def row(self, valid: Evaluation | None) -> Row:
+        """Return the history's row of the epoch under way, all of whose batches are done."""
+        return {
+            "epoch": self.epoch + 1,
+            "train_loss": self.loss_sum / self.images,
+            "train_accuracy": self.correct / self.images,
+            "valid_loss": None if valid is None else valid.loss,
+            "valid_accuracy": None if valid is None else valid.accuracy,
+            "lr": self.lr,
+            "seconds": self.seconds,
+            "images": self.images,
+        }
 
     def next_epoch(self) -> None:
         """Finish the epoch under way and clear its sums."""
@@ -137,7 +163,7 @@ def gather(trainer: Trainer, normalization: Normalization, data: Mapping[str, An
     arrays |= {OPTIMIZER + name: array for name, array in optimizer["arrays"].items()}
     arrays[LOSSES] = np.array(trainer.history.batch_losses, dtype=np.float64)
     meta = {
-        "settings": trainer.settings,
+        "settings": describe_settings(trainer),
         "config": trainer.config,
         "data": dict(data),
         "normalization": normalization.state(),
@@ -147,7 +173,7 @@ def gather(trainer: Trainer, normalization: Normalization, data: Mapping[str, An
         "generators": {
             name: _plain(generator.bit_generator.state) for name, generator in trainer.model.generators().items()
         },
-        "callbacks": {name: callback.state_dict() for name, callback in _named_callbacks(trainer).items()},
+        "callbacks": {name: state for name, callback in _named_callbacks(trainer) if (state := callback.state_dict())},
         "history": trainer.history.rows,
     }
     return arrays, meta
@@ -166,12 +192,13 @@ def restore(trainer: Trainer, path: str | os.PathLike[str]) -> tuple[Normalizati
     Raises
     ------
     CheckpointError
-        If the file cannot be read, belongs to another config, or does not fit. Nothing has changed then.
+        If the file cannot be read, belongs to another config, or does not fit. Settings, position, history and all
+        arrays are checked before anything is changed.
     """
     file = checkpoint.file_of(path)
     arrays, meta = _load(file)
     faults = differences(meta["config"], trainer.config) if meta["config"] and trainer.config else {}
-    faults = {**differences(meta["settings"], trainer.settings), **faults}
+    faults = {**differences(meta["settings"], describe_settings(trainer)), **faults}
     if faults:
         raise CheckpointError(f"checkpoint {file} belongs to another run: {'; '.join(faults.values())}")
     optimizer = {"arrays": _part(arrays, OPTIMIZER), "scalars": meta["optimizer"]}
@@ -184,12 +211,12 @@ def restore(trainer: Trainer, path: str | os.PathLike[str]) -> tuple[Normalizati
             history.append(row)
         history.batch_losses = arrays[LOSSES].tolist()
         trainer.model.load_state_dict(_part(arrays, MODEL))  # changes nothing where names or shapes differ
-        trainer.optimizer.load_state_dict(optimizer)
         if trainer.schedule is not None:
             trainer.schedule.load_state_dict(meta["schedule"])
+        trainer.optimizer.load_state_dict(optimizer)  # after the schedule, which sets its own learning rate
         for name, generator in trainer.model.generators().items():
             generator.bit_generator.state = meta["generators"][name]
-        for name, callback in _named_callbacks(trainer).items():
+        for name, callback in _named_callbacks(trainer):
             if name in meta["callbacks"]:
                 callback.load_state_dict(meta["callbacks"][name])
     except (KeyError, TypeError, ValueError) as error:
@@ -198,7 +225,42 @@ def restore(trainer: Trainer, path: str | os.PathLike[str]) -> tuple[Normalizati
     return normalization, meta["data"]
 
 
-def differences(kept: Mapping[str, Any], current: Mapping[str, Any], whose: str = "checkpoint") -> dict[str, str]:
+def not_finite(arrays: Arrays) -> list[str]:
+    """Return the names of the model's arrays that hold an infinity or NaN."""
+    return [name for name, array in _part(arrays, MODEL).items() if not np.isfinite(array).all()]
+
+
+def describe_data(train: ImageDataset, valid: ImageDataset | None) -> dict[str, Any]:
+    """Describe the data of a run: classes, image shape, and name, size and fingerprint of both sets."""
+    return {
+        "classes": list(train.classes),
+        "image_shape": list(train.image_shape),
+        "training data": _identity(train),
+        "validation data": None if valid is None else _identity(valid),
+    }
+
+
+def _identity(dataset: ImageDataset) -> dict[str, Any]:
+    return {"name": dataset.name, "images": len(dataset), "fingerprint": dataset.fingerprint}
+
+
+def data_differences(kept: Mapping[str, Any], current: Mapping[str, Any], whose: str) -> list[str]:
+    """Return in words which data sets, as `describe_data` has them, differ in more than their names."""
+    faults = []
+    for key in ("training data", "validation data"):
+        before, now = kept[key], current[key]
+        if (before and before["fingerprint"]) != (now and now["fingerprint"]):
+            faults.append(f"{key}: {whose} has {_in_words(before)}, this run has {_in_words(now)}")
+    return faults
+
+
+def _in_words(identity: Mapping[str, Any] | None) -> str:
+    if identity is None:
+        return "none"
+    return f"{identity['name']} ({identity['images']} images, fingerprint {identity['fingerprint']})"
+
+
+def differences(kept: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, str]:
     """Compare two dictionaries of plain values.
 
     Returns
@@ -207,7 +269,7 @@ def differences(kept: Mapping[str, Any], current: Mapping[str, Any], whose: str 
         For each key whose values differ, in words: ``lr: checkpoint has 0.001, this run has 0.0003``.
     """
     return {
-        key: f"{key}: {whose} has {kept.get(key, 'none')}, this run has {current.get(key, 'none')}"
+        key: f"{key}: checkpoint has {kept.get(key)}, this run has {current.get(key)}"
         for key in {**kept, **current}
         if key not in kept or key not in current or kept[key] != current[key]
     }
@@ -221,9 +283,8 @@ def _load(file: Path) -> tuple[Arrays, Meta]:
             raise CheckpointError(f"checkpoint {file} is not one of a training: no valid {key!r} in its description")
     if LOSSES not in arrays or arrays[LOSSES].ndim != 1:
         raise CheckpointError(f"checkpoint {file} is not one of a training: no valid array {LOSSES!r}")
-    bad = [name for name, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]
-    if bad:
-        raise CheckpointError(f"checkpoint {file} holds numbers that are not finite: {', '.join(bad)}")
+    if bad := not_finite(arrays):
+        raise CheckpointError(f"checkpoint {file} holds a network that is not finite: {', '.join(bad)}")
     return arrays, meta
 
 
@@ -233,8 +294,8 @@ def _misfit(file: Path, error: Exception) -> CheckpointError:
 
 
 def _position(values: dict[str, Any]) -> Position:
-    known = {field.name: type(field.default) for field in fields(Position)}
-    if set(values) != set(known) or any(type(values[name]) is not kind or values[name] < 0 for name, kind in known.items()):
+    kinds = {field.name: type(field.default) for field in fields(Position)}
+    if {name: type(value) for name, value in values.items()} != kinds or min(values.values()) < 0:
         raise ValueError(f"its position is {values}")
     return Position(**values)
 
@@ -250,14 +311,13 @@ def _part(arrays: Arrays, prefix: str) -> Arrays:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _named_callbacks(trainer: Trainer) -> dict[str, Any]:
-    """Return the callbacks by class name, the second of a class as "Name.2": adding another class moves none."""
-    named: dict[str, Any] = {}
+def _named_callbacks(trainer: Trainer) -> Iterator[tuple[str, Callback]]:
+    """Yield the callbacks with names that those of other classes do not change: "EarlyStopping.1", and so on."""
+    seen: Counter[str] = Counter()
     for callback in trainer.callbacks:
-        name = type(callback).__name__
-        count = sum(other == name or other.startswith(f"{name}.") for other in named)
-        named[f"{name}.{count + 1}" if count else name] = callback
-    return named
+        kind = type(callback).__name__
+        seen[kind] += 1
+        yield f"{kind}.{seen[kind]}", callback
 
 
 def _plain(value: Any) -> Any:
