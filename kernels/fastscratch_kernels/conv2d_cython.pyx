@@ -237,6 +237,22 @@ cdef _backward_typed(const real[:, :, :, ::1] dy, const real[:, :, :, ::1] x, co
             _input_gradient(&g, &dy[0, 0, 0, 0], &w[0, 0, 0, 0], &dx[0, 0, 0, 0], threads)
 
 
+cdef _input_gradient_typed(const real[:, :, :, ::1] dy, const real[:, :, :, ::1] w, real[:, :, :, ::1] dx,
+                           tuple stride, tuple padding, tuple dilation, Py_ssize_t groups):
+    cdef Geometry g = geometry(dx.shape, w.shape, dy.shape[1], dy.shape[2], stride, padding, dilation, groups)
+    cdef int threads = get_num_threads()
+    if g.N:
+        _input_gradient(&g, &dy[0, 0, 0, 0], &w[0, 0, 0, 0], &dx[0, 0, 0, 0], threads)
+
+
+def input_gradient(dy, w, dx, stride, padding, dilation, groups):
+    """Fill `dx` alone, (N, H, W, C), from `dy` (N, OH, OW, F) and `w` (KH, KW, C // groups, F)."""
+    if dx.dtype == "float32":
+        _input_gradient_typed[float](dy, w, dx, stride, padding, dilation, groups)
+    else:
+        _input_gradient_typed[double](dy, w, dx, stride, padding, dilation, groups)
+
+
 def conv2d_backward(dy, x, w, dx, dw, db, stride, padding, dilation, groups):
     """Fill `dx` (like x), `dw` (like w) and `db` (F,) from `dy` (N, OH, OW, F); those that are None are left out."""
     if dw.dtype == "float32":

@@ -17,9 +17,13 @@ from cython.parallel cimport parallel, prange
 
 from fastscratch_kernels._tiles cimport *
 
+import numpy as np
+
 from ._threads import get_num_threads
-from .conv2d_relu_maxpool2d_numpy import conv2d_relu_maxpool2d as _composed
-from .conv2d_relu_maxpool2d_numpy import conv2d_relu_maxpool2d_backward as _composed_backward
+from .conv2d_cython import conv2d, conv2d_backward, input_gradient
+from .conv2d_relu_maxpool2d_numpy import compose, compose_backward
+from .maxpool2d_cython import maxpool2d, maxpool2d_backward
+from .shapes import conv2d_shape
 
 cdef enum:
     # Slots of scratch memory.
@@ -345,7 +349,8 @@ def conv2d_relu_maxpool2d(x, w, b, out, argmax, stride, padding, dilation, group
                           pool_padding):
     """Fill `out` (N, PH, PW, F) with maxpool(relu(conv(x, w) + b)), `argmax` with each number's place or "dead"."""
     if not _is_fused(pool_kernel, pool_stride, pool_padding):
-        _composed(x, w, b, out, argmax, stride, padding, dilation, groups, pool_kernel, pool_stride, pool_padding)
+        windows, pool = (stride, padding, dilation, groups), (pool_kernel, pool_stride, pool_padding)
+        compose(conv2d, maxpool2d, x, w, b, out, argmax, windows, pool)
     elif out.dtype == "float32":
         _forward_typed[float](x, w, b, out, argmax, stride, padding, dilation, groups, pool_kernel[0], pool_kernel[1])
     else:
@@ -389,13 +394,20 @@ cdef _backward_typed(const real[:, :, :, ::1] dy, const uint8_t[:, :, :, ::1] ar
 def conv2d_relu_maxpool2d_backward(dy, argmax, x, w, dx, dw, db, stride, padding, dilation, groups, pool_kernel,
                                    pool_stride, pool_padding):
     """Fill `dx` (like x), `dw` (like w) and `db` (F,) from `dy` and `argmax` (N, PH, PW, F); None is left out."""
-    vector = 64 // dw.itemsize  # no instruction set's vectors are longer
-    sparse_dx = dx is None or x.shape[3] * w.shape[1] % vector == 0 and dilation[1] == 1
-    if len(x) == 0 or groups > 1 or not sparse_dx or not _is_fused(pool_kernel, pool_stride, pool_padding):
-        _composed_backward(dy, argmax, x, w, dx, dw, db, stride, padding, dilation, groups, pool_kernel, pool_stride,
-                           pool_padding)
-    elif dw.dtype == "float32":
-        _backward_typed[float](dy, argmax, x, w, dx, dw, db, stride, padding, dilation, pool_kernel[0], pool_kernel[1])
+    windows, pool = (stride, padding, dilation, groups), (pool_kernel, pool_stride, pool_padding)
+    if len(x) == 0 or groups > 1 or not _is_fused(pool_kernel, pool_stride, pool_padding):
+        compose_backward(conv2d_backward, maxpool2d_backward, dy, argmax, x, w, dx, dw, db, windows, pool)
+        return
+    # The sparse dX adds whole vectors: a patch's runs must be made of them (64 bytes, whatever the instruction set).
+    run = w.shape[1] * x.shape[3] if dilation[1] == 1 else x.shape[3]
+    sparse_dx = None if run * dw.itemsize % 64 else dx
+    if dw.dtype == "float32":
+        _backward_typed[float](dy, argmax, x, w, sparse_dx, dw, db, stride, padding, dilation, pool_kernel[0],
+                               pool_kernel[1])
     else:
-        _backward_typed[double](dy, argmax, x, w, dx, dw, db, stride, padding, dilation, pool_kernel[0],
-                                pool_kernel[1])
+        _backward_typed[double](dy, argmax, x, w, sparse_dx, dw, db, stride, padding, dilation, pool_kernel[0],
+                               pool_kernel[1])
+    if dx is not None and sparse_dx is None:
+        dconv = np.empty(conv2d_shape(x.shape, w.shape, *windows), dtype=x.dtype)
+        maxpool2d_backward(dy, argmax, dconv, *pool)
+        input_gradient(dconv, w, dx, *windows)
