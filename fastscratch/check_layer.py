@@ -139,14 +139,15 @@ def check_layer(
     What is checked, in this order: the layer's parts can be found and are its own; `forward` and `output_shape`; both
     dtypes; what belongs to others is not written to; training and evaluation mode; the shape of each gradient, that
     gradients are set and not added, and that they agree with central differences (`gradcheck`) below 1e-6; a batch of
-    one; memory layouts; the order of calls; the state. A check that needs another one is skipped
-    where that failed, so that one fault gives one sentence.
+    one; memory layouts; the order of calls; the state. A check that needs another one is skipped where that failed,
+    so that one fault gives one sentence.
 
     It cannot know what the layer is meant to compute: compare `forward` with an example worked out by hand.
 
     Examples
     --------
-    >>> from fastscratch import check_layer, nn
+    >>> from fastscratch import nn
+    >>> from fastscratch.gradcheck import check_layer
     >>> report = check_layer(lambda: nn.Conv2d(3, 4, 3), verbose=False)
     >>> report.ok
     True

@@ -307,6 +307,35 @@ def _directions(
 
 
 @dataclass(frozen=True)
+class _Line:
+    """A line through one array of a problem, along which it is evaluated."""
+
+    problem: Problem
+    y: Array
+    array: Array
+    where: Any
+    direction: Array | float
+
+    def at(self, step: float) -> Array:
+        """Return the output `step` away."""
+        kept = self.array[self.where].copy()
+        self.array[self.where] = kept + step * self.direction
+        try:
+            return self.problem.evaluate()
+        finally:
+            self.array[self.where] = kept
+
+    def central(self, step: float) -> float:
+        """Return the derivative from one step to each side; the error falls with the square of the step."""
+        return float(np.sum(self.problem.dy * (self.at(step) - self.at(-step)))) / (2 * step)
+
+    def one_sided(self, step: float) -> float:
+        """Return the derivative from two steps to one side, which is as exact; a negative step goes to the left."""
+        change = 4 * self.at(step) - 3 * self.y - self.at(2 * step)
+        return float(np.sum(self.problem.dy * change)) / (2 * step)
+
+
+@dataclass(frozen=True)
 class _Probe:
     """Takes differences of one problem."""
 
@@ -321,44 +350,38 @@ class _Probe:
 
         Notes
         -----
-        A smooth function agrees at the first central difference. Where a kink (a ReLU at zero, two equal numbers in a
-        pooling window) lies within the step, the quotient is a mean over both sides and wrong. A smaller step leaves
-        the kink outside, at the price of more rounding. If the point lies on the kink itself, no step does, and the
-        gradient must be the derivative to one of the two sides.
+        Where the function is smooth, the first central difference decides. Where a kink (a ReLU at zero, two equal
+        numbers in a pooling window) lies within the step, both sides have different derivatives, and the central
+        difference is a mean of them. A smaller step leaves the kink outside, at the price of more rounding. If the
+        point lies on the kink itself, no step does, and the gradient must be the derivative to one of the two sides.
         """
         array, gradient = self.problem.arrays[name], self.problem.gradients[name]
         where = ... if index is None else index
+        line = _Line(self.problem, self.y, array, where, direction)
         analytic = float(np.sum(gradient[where] * direction))
         scale = max(1.0, float(np.abs(array[where]).max()))
 
-        def at(step: float) -> Array:
-            kept = array[where].copy()
-            array[where] = kept + step * direction
-            try:
-                return self.problem.evaluate()
-            finally:
-                array[where] = kept
-
-        def entry(change: Array, step: float, atol: float, kink: bool) -> Entry:
-            numeric = float(np.sum(self.problem.dy * change)) / step
-            floor = max(atol * self.eps / abs(step) / self.rtol, np.finfo(np.float64).tiny)
-            error = abs(analytic - numeric) / max(abs(analytic), abs(numeric), floor)
-            return Entry(name, index, analytic, numeric, error if np.isfinite(error) else np.inf, kink)
-
-        def central(step: float) -> Entry:
-            return entry((at(step) - at(-step)) / 2, step, self.atol, kink=False)
-
-        def one_sided(step: float) -> Entry:
-            change = (4 * at(step) - 3 * self.y - at(2 * step)) / 2
-            return entry(change, step, _ONE_SIDED_ROUNDING * self.atol, kink=True)
+        def entry(numeric: float, step: float, kink: bool = False) -> Entry:
+            return Entry(name, index, analytic, numeric, self._error(analytic, numeric, step, kink), kink)
 
         steps = [self.eps * scale * shrink for shrink in _SHRINK]
-        first = central(steps[0])
+        first = entry(line.central(steps[0]), steps[0])
         if first.error <= self.rtol:
             return first
-        others = [(central, step) for step in steps[1:]]
-        others += [(one_sided, sign * step) for step in steps for sign in (1, -1)]
-        for difference, step in others:
-            if (found := difference(step)).error <= self.rtol:
+        right, left = line.one_sided(steps[0]), line.one_sided(-steps[0])
+        if self._error(right, left, steps[0], one_sided=True) <= self.rtol:
+            return first
+        for step in steps[1:]:
+            if (found := entry(line.central(step), step)).error <= self.rtol:
                 return found
+        for step in steps:
+            for side in (step, -step):
+                if (found := entry(line.one_sided(side), step, kink=True)).error <= self.rtol:
+                    return found
         return first
+
+    def _error(self, a: float, b: float, step: float, one_sided: bool) -> float:
+        """Return the relative error between two derivatives, of which one was taken with `step`."""
+        rounding = self.atol * self.eps / step * (_ONE_SIDED_ROUNDING if one_sided else 1.0)
+        error = abs(a - b) / max(abs(a), abs(b), rounding / self.rtol, float(np.finfo(np.float64).tiny))
+        return error if np.isfinite(error) else np.inf

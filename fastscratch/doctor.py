@@ -121,7 +121,10 @@ def _backends() -> Iterator[Finding]:
 def _caches() -> Iterator[Finding]:
     from fastscratch import data
 
-    yield _folder("data", data.root())
+    try:
+        yield _folder("data", data.root())
+    except ValueError as error:  # FASTSCRATCH_DATA names a file
+        yield Finding("cache of data", str(error), trouble=True)
     numba = os.environ.get("NUMBA_CACHE_DIR")
     yield _folder("compiled kernels", Path(numba) if numba else Path(fastscratch_kernels.__file__).parent)
 

@@ -104,16 +104,18 @@ def gradcheck(
         sum(dy * (f(x + h) - f(x - h))) / (2 h),   relative error |a - n| / max(|a|, |n|, atol / rtol)
 
     Before each evaluation buffers and Generators are put back, so that batch norm and dropout give the same function.
-    Where a kink lies within h of x, such as a ReLU at zero, the difference is wrong: an entry that disagrees is
-    measured again with h / 10 and h / 100, and then to one side of x only. Entries that agree to one side only are
-    marked as kinks, and the check fails if they are more than a tenth of all.
+    Where a kink lies within h of x, such as a ReLU at zero, the difference is wrong. So an entry that disagrees, and
+    whose derivatives to the left and to the right differ, is measured again with h / 10 and h / 100, and then to one
+    side only. Entries that agree to one side only are marked as kinks; the check fails if they are more than a tenth
+    of all.
 
     It finds a wrong backward pass; it does not find a wrong forward pass.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from fastscratch import gradcheck, nn
+    >>> from fastscratch import nn
+    >>> from fastscratch.gradcheck import gradcheck
     >>> x = np.random.default_rng(0).normal(size=(4, 3))
     >>> result = gradcheck(nn.Linear(3, 2), x, verbose=False)
     >>> result.ok, result.checked

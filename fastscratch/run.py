@@ -21,14 +21,21 @@ from typing import Any
 import fastscratch_kernels
 from fastscratch import data as data_sets
 from fastscratch import losses, models, optim, schedules
-from fastscratch.config import CONFIG_FILE, TrainConfig, known_names, read_config
+from fastscratch.config import CONFIG_FILE, TrainConfig, known_names, read_run_config
 from fastscratch.data import ImageDataset
 from fastscratch.data.augment import AUGMENTATIONS
 from fastscratch.nn import Module
-from fastscratch.training import History, Trainer, checkpoint
+from fastscratch.training import (
+    Callback,
+    EarlyStopping,
+    History,
+    JsonLines,
+    Trainer,
+    checkpoint,
+    collect_metrics,
+    write_metrics,
+)
 from fastscratch.training.atomic import write_atomically
-from fastscratch.training.callbacks import Callback, EarlyStopping, JsonLines
-from fastscratch.training.metrics import collect_metrics, write_metrics
 
 HISTORY_FILE = "history.jsonl"
 METRICS_FILE = "metrics.json"
@@ -150,8 +157,17 @@ def use_kernels(config: TrainConfig) -> None:
     """Set the backend and the number of threads that a config asks for.
 
     "auto" leaves what was chosen before (`use_backend` or ``FASTSCRATCH_BACKEND``), None threads likewise.
+
+    Raises
+    ------
+    ValueError
+        If ``FASTSCRATCH_BACKEND`` names no backend.
+    BackendUnavailableError
+        If the backend asked for cannot be had.
     """
-    if config.backend != "auto":
+    if config.backend == "auto":
+        fastscratch_kernels.selected_backend()  # a mistake in the environment shows now, not in the first layer
+    else:
         fastscratch_kernels.use_backend(config.backend)
     fastscratch_kernels.set_num_threads(config.threads or fastscratch_kernels.get_num_threads())
 
@@ -248,28 +264,11 @@ def check_resumable(config: TrainConfig, folder: Path) -> None:
         raise ValueError(f"cannot resume {folder}: it has epochs in {HISTORY_FILE} but no {checkpoint.FILE_NAME}")
 
 
-def read_run_config(folder: Path) -> TrainConfig:
-    """Read the config of a run.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder does not exist or holds no run.
-    TypeError, ValueError
-        If its ``config.json`` is not one.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no run {folder}: no such folder")
-    if not (folder / CONFIG_FILE).exists():
-        raise FileNotFoundError(f"{folder} is not the folder of a run: it holds no {CONFIG_FILE}")
-    return TrainConfig.from_mapping(read_config(folder), source=str(folder / CONFIG_FILE)).validate()
-
-
 def _with_absolute_data(config: TrainConfig) -> TrainConfig:
     """Replace a folder of images by its absolute path, so that the run can be resumed from anywhere."""
     if config.data in known_names()["data"]:
         return config
-    return dataclasses.replace(config, data=str(Path(config.data).resolve()))
+    return dataclasses.replace(config, data=str(Path(config.data).expanduser().resolve()))
 
 
 def _make_folder(config: TrainConfig) -> Path:

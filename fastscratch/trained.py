@@ -11,14 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastscratch import losses, models
-from fastscratch.config import TrainConfig
+from fastscratch.config import TrainConfig, read_run_config
 from fastscratch.data import ImageDataset, Normalization
 from fastscratch.nn import Module
-from fastscratch.run import read_run_config
-from fastscratch.training import evaluation
-from fastscratch.training.checkpoint import CheckpointError, file_of
-from fastscratch.training.metrics import Evaluation
-from fastscratch.training.state import read_model
+from fastscratch.training import CheckpointError, Evaluation, evaluation, read_model
+from fastscratch.training.checkpoint import file_of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from fastscratch import data
+from fastscratch.cli import COMMANDS
 from fastscratch.config import TrainConfig
 from fastscratch.pictures import read_picture
 from fastscratch.run import start
@@ -67,8 +68,9 @@ def place(tmp_path_factory):
     for name in ("no_classes", "unreadable", "one_sided"):
         (place / name / "train").mkdir(parents=True)
         (place / name / "test").mkdir()
-    (place / "unreadable" / "train" / "red").mkdir()
-    (place / "unreadable" / "train" / "red" / "0.png").write_text("not a picture")
+    for part in ("train", "test"):
+        (place / "unreadable" / part / "red").mkdir()
+        (place / "unreadable" / part / "red" / "0.png").write_text("not a picture")
     shutil.copytree(pictures / "train", place / "one_sided" / "train", dirs_exist_ok=True)
     make_pictures(place / "tiny", side=8)
 
@@ -183,10 +185,15 @@ BAD_COMMAND_LINES = {
         r"takes images of 24 x 24 x 3, .* 8 x 8 x 3",
     ),
     # pictures
-    "no folder of images": ("train --data {place}/none/", r"none"),
-    "no classes": ("train --data {place}/no_classes", r"no_classes"),
+    "sheet of nothing": ("data --contact-sheet {place}/never.png", r"--contact-sheet needs --name"),
+    "sheet below a file": (
+        "data --name {place}/pictures --contact-sheet {place}/note.txt/sheet.png",
+        r"note.txt/sheet.png.*: Not a directory",
+    ),
+    "no folder of images": ("train --data {place}/none/", r"unknown data set .*none'; .*, or the path of a folder"),
+    "no classes": ("train --data {place}/no_classes", r"no_classes/train holds no class folders"),
     "unreadable training image": ("train --data {place}/unreadable", r"unreadable.*0.png"),
-    "no test images": ("train --data {place}/one_sided", r"one_sided"),
+    "no test images": ("train --data {place}/one_sided", r"one_sided: train and test must hold the same classes"),
     "images too small": (
         "train --data {place}/tiny",
         r"images of 8 x 8 are too small .* smallest that fits is 22 x 22",
@@ -209,7 +216,7 @@ def check_one_line(code, out, err, words, message):
     assert code == 2, err
     assert err.endswith("\n")
     assert err.count("\n") == 1, err
-    command = words[0] if words and words[0] in ("train", "evaluate", "predict", "doctor", "profile") else ""
+    command = words[0] if words and words[0] in COMMANDS else ""
     assert err.startswith(f"fastscratch {command}".rstrip() + ": ")
     assert "Traceback" not in out + err
     assert re.search(message, err), err
@@ -244,6 +251,14 @@ def test_bad_backend_in_the_environment(place):
     words = [sys.executable, "-m", "fastscratch", *words_of_train(place / "pictures", place / "never")]
     result = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     check_one_line(result.returncode, result.stdout, result.stderr, words[3:], "FASTSCRATCH_BACKEND must be one of")
+    assert not (place / "never").exists()
+
+
+def test_a_data_root_that_is_a_file(place, monkeypatch):
+    monkeypatch.setenv("FASTSCRATCH_DATA", str(place / "note.txt"))
+    for words in (["train", "--out", place / "never"], ["data"]):
+        check_one_line(*call(*words), words, "the data root must be a folder, .*note.txt is a file")
+    assert not (place / "never").exists()
 
 
 def test_a_real_process_writes_one_line_too(place):

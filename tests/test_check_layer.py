@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,12 @@ def test_needs_come_before() -> None:
         assert set(check.needs) <= seen
         seen.add(check.name)
     assert len(seen) == len(CHECKS)
+
+
+def test_docs_list_every_check() -> None:
+    page = Path(__file__).parents[1] / "docs" / "your-own-layer.md"
+    rows = [line.split(" | ")[0] for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    assert rows[1:] == [f"| {check.name}" for check in CHECKS]
 
 
 def test_failure_raises_with_its_sentence() -> None:

@@ -4,10 +4,10 @@ import os
 
 import pytest
 import threadpoolctl
-from small_run import call
 
 import fastscratch_kernels
 from fastscratch.doctor import examine
+from small_run import call
 
 
 def find(findings, topic):
@@ -26,8 +26,8 @@ def usual_surroundings(monkeypatch, tmp_path):
 def test_everything_is_looked_at(tmp_path):
     findings = examine()
     topics = [finding.topic for finding in findings]
-    for topic in ("fastscratch", "Python", "system", "processor", "NumPy", "BLAS", "OpenMP", "threads", "backend taken"):
-        assert topic in topics
+    wanted = {"fastscratch", "Python", "system", "processor", "NumPy", "BLAS", "OpenMP", "threads", "backend taken"}
+    assert wanted <= set(topics)
     for name, reason in fastscratch_kernels.backends().items():
         (finding,) = find(findings, f"backend {name}")
         assert finding.text == ("works" if reason is None else f"not available: {reason}")
@@ -82,6 +82,13 @@ def test_a_cache_below_a_file_is_trouble(monkeypatch, tmp_path):
     (finding,) = find(examine(), "cache of data")
     assert finding.trouble
     assert "is a file, not a folder" in finding.text
+
+
+def test_a_data_root_that_is_a_file_is_trouble(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FASTSCRATCH_DATA", str(tmp_path / "file"))
+    (finding,) = find(examine(), "cache of data")
+    assert finding.trouble
 
 
 def test_a_cache_that_cannot_be_written_is_trouble(monkeypatch, tmp_path):

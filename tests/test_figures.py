@@ -111,17 +111,3 @@ def test_saved_figure_is_not_blank_and_pyplot_is_not_needed(tmp_path):
         assert len(np.unique(np.asarray(image.convert("L")))) > 20
     assert [path.name for path in tmp_path.iterdir()] == ["confusion.png"]
     assert "matplotlib.pyplot" not in sys.modules
-
-
-def test_contact_sheet_has_a_row_for_each_class(rng):
-    images = np.zeros((9, 4, 4, 1), np.uint8)
-    labels = np.arange(9) % 3
-    images[labels == 1] = 100
-    (axes,) = figures.contact_sheet(images, labels, CLASSES, columns=5).axes
-    sheet = axes.images[0].get_array()
-    assert sheet.shape == (3 * 5 - 1, 5 * 5 - 1)  # squares of 4 with a gap of 1
-    assert set(np.unique(sheet[5:9, :14])) == {100, 255}
-    assert set(np.unique(sheet[:4, :14])) == {0, 255}
-    assert np.all(sheet[:, 14:] == 255)  # there are but three images of each class
-    with pytest.raises(ValueError, match="must have 1 or 3 channels to be shown, got 2"):
-        figures.contact_sheet(np.zeros((1, 4, 4, 2), np.uint8), np.zeros(1), CLASSES)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from small_run import call
 
 from fastscratch import models, nn
 from fastscratch.profiling import matmul_peak, profile
+from small_run import call
 
 
 @pytest.fixture

@@ -48,3 +48,27 @@ def assert_close(got: np.ndarray, wanted: np.ndarray, tolerance: Tolerance, what
     assert got.dtype == wanted.dtype, f"{what}: dtype {got.dtype}, wanted {wanted.dtype}"
     assert got.shape == wanted.shape, f"{what}: shape {got.shape}, wanted {wanted.shape}"
     np.testing.assert_allclose(got, wanted, *tolerance, err_msg=what)
+
+LAYERS = {
+    ("Conv2d", "float32"): Tolerance(1e-5, 2e-5),
+    ("Conv2d", "float64"): Tolerance(1e-12, 1e-13),
+    ("MaxPool2d", "float32"): Tolerance(1e-6, 1e-6),
+    ("MaxPool2d", "float64"): Tolerance(1e-14, 1e-14),
+    ("AvgPool2d", "float32"): Tolerance(1e-6, 1e-6),
+    ("AvgPool2d", "float64"): Tolerance(1e-14, 1e-14),
+    ("GlobalAvgPool2d", "float32"): Tolerance(1e-6, 1e-6),
+    ("GlobalAvgPool2d", "float64"): Tolerance(1e-14, 1e-14),
+    ("Linear", "float32"): Tolerance(1e-5, 1e-5),
+    ("Linear", "float64"): Tolerance(1e-13, 1e-13),
+    ("ReLU", "float32"): EXACT,
+    ("ReLU", "float64"): EXACT,
+    ("BatchNorm2d", "float32"): Tolerance(1e-5, 1e-5),
+    ("BatchNorm2d", "float64"): Tolerance(1e-12, 1e-12),
+    ("Flatten", "float32"): EXACT,
+    ("Flatten", "float64"): EXACT,
+    ("Residual", "float32"): Tolerance(1e-5, 1e-5),
+    ("Residual", "float64"): Tolerance(1e-12, 1e-12),
+    ("Sequential", "float32"): Tolerance(1e-5, 2e-5),
+    ("Sequential", "float64"): Tolerance(1e-12, 1e-13),
+}
+"""(layer, dtype) -> output, input gradient and parameter gradients against PyTorch's."""

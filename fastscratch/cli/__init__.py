@@ -6,15 +6,15 @@ user can do wrong ends as one line on the standard error stream and exit code 2;
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import logging
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
-from types import ModuleType
+from collections.abc import Iterator, Sequence
 
-from fastscratch.cli.parsing import UsageError
 from fastscratch.config import did_you_mean
 from fastscratch_kernels import BackendUnavailableError
 
@@ -48,9 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = words[0] if words and words[0] in COMMANDS else ""
     prog = f"fastscratch {command}".strip()
     try:
-        if command:
-            return int(_module(command).run(words[1:], prog))
-        return _without_command(words)
+        if not command:
+            return _without_command(words)
+        with _told_on_stdout():
+            return int(importlib.import_module(f"fastscratch.cli.{command}").run(words[1:], prog))
     except SystemExit as stop:  # tyro, after it has printed the help
         return stop.code if isinstance(stop.code, int) else 0
     except KeyboardInterrupt as stop:  # TrainingInterrupted is one, and knows its signal and its checkpoint
@@ -71,13 +72,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USER_ERROR
 
 
-def _module(command: str) -> ModuleType:
-    return importlib.import_module(f"fastscratch.cli.{command}")
+@contextlib.contextmanager
+def _told_on_stdout() -> Iterator[None]:
+    """Print what the package logs, such as which data set "auto" took, among the other lines of the command."""
+    logger, handler = logging.getLogger("fastscratch"), logging.StreamHandler(sys.stdout)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def _without_command(words: list[str]) -> int:
     if not words:
-        raise UsageError(f"a command is missing: {', '.join(COMMANDS)}; fastscratch --help tells more")
+        raise ValueError(f"a command is missing: {', '.join(COMMANDS)}; fastscratch --help tells more")
     if words[0] in ("-h", "--help"):
         print(_help())
         return 0
@@ -87,7 +98,7 @@ def _without_command(words: list[str]) -> int:
         print(f"fastscratch {__version__}")
         return 0
     kind = "option" if words[0].startswith("-") else "command"
-    raise UsageError(f"unknown {kind} {words[0]!r}{did_you_mean(words[0], COMMANDS)}")
+    raise ValueError(f"unknown {kind} {words[0]!r}{did_you_mean(words[0], COMMANDS)}")
 
 
 def _help() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastscratch.cli.parsing import UsageError, parse
-from fastscratch.config import TrainConfig, field_types, read_config
+from fastscratch.config import TrainConfig, field_types, read_config, read_run_config
 
 if TYPE_CHECKING:
     from fastscratch.run import Run
@@ -37,13 +37,11 @@ def read_options(argv: Sequence[str], prog: str) -> TrainConfig:
     TypeError, ValueError, OSError
         For a file that holds something else.
     """
-    from fastscratch import run
-
     given = parse(Options, argv, prog=prog)
     if given.resume is not None and given.config is not None:
         raise UsageError("give --resume or --config, not both: a resumed run has a config of its own")
     if given.resume is not None:
-        base = dataclasses.replace(run.read_run_config(Path(given.resume)), resume=given.resume)
+        base = dataclasses.replace(read_run_config(Path(given.resume)), resume=given.resume)
     elif given.config is not None:
         base = TrainConfig.from_mapping(read_config(given.config), source=given.config)
     else:
@@ -59,7 +57,7 @@ def run(argv: Sequence[str], prog: str) -> int:
     config = read_options(argv, prog)
 
     from fastscratch.run import start
-    from fastscratch.training.progress import ProgressBar
+    from fastscratch.training import ProgressBar
 
     started = start(config, callbacks=[ProgressBar()])
     print_header(started)

@@ -249,51 +249,6 @@ def confusion_matrix(confusion: ArrayLike, classes: Sequence[str], *, title: str
     return figure
 
 
-def contact_sheet(
-    images: NDArray[np.uint8], labels: NDArray[np.int64], classes: Sequence[str], *, columns: int = 12, title: str = ""
-) -> Figure:
-    """Show some images of every class, a row for each.
-
-    Parameters
-    ----------
-    images : ndarray of shape (N, H, W, C), uint8
-        Of which the first ones of every class are shown; C is 1 or 3.
-    labels : ndarray of shape (N,), integers
-        Class of each image.
-    classes : sequence of str
-        Names of the K classes.
-    columns : int
-        Images in a row.
-    title : str
-        Written above.
-
-    Raises
-    ------
-    ValueError
-        If the images have neither 1 nor 3 channels.
-    """
-    n, h, w, c = images.shape
-    if c not in (1, 3):
-        raise ValueError(f"images must have 1 or 3 channels to be shown, got {c}")
-    gap = max(1, round(h / 16))
-    sheet = np.full((len(classes) * (h + gap) - gap, columns * (w + gap) - gap, c), 255, dtype=np.uint8)
-    for k in range(len(classes)):
-        for column, image in enumerate(images[np.flatnonzero(labels == k)[:columns]]):
-            top, left = k * (h + gap), column * (w + gap)
-            sheet[top : top + h, left : left + w] = image
-    width = 9.0
-    figure = _figure(width, 0.3 + (width - 1.0) * sheet.shape[0] / sheet.shape[1])
-    axes = figure.subplots()
-    axes.imshow(sheet[..., 0] if c == 1 else sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axes.set_yticks([k * (h + gap) + h / 2 - 0.5 for k in range(len(classes))], classes)
-    axes.set_xticks([])
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    if title:
-        axes.set_title(title, fontsize=11, loc="left")
-    return figure
-
-
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure as a PNG file, replacing the file in one step.
 

@@ -31,7 +31,7 @@ def check_parts(model: Any, criterion: Any, optimizer: Any, schedule: Any, callb
         *(("each callback", callback, Callback) for callback in callbacks),
     ):
         if not isinstance(part, kind):
-            raise TypeError(f"{name} must be a {kind.__name__}, got {part!r}")
+            raise TypeError(f"{name} must be an instance of {kind.__name__}, got {part!r}")
     own = {id(parameter) for parameter in model.parameters()}
     foreign = [parameter.name for parameter in optimizer.parameters if id(parameter) not in own]
     if foreign:

@@ -21,10 +21,11 @@ from fastscratch.data.normalization import Normalization
 from fastscratch.training import checkpoint
 from fastscratch.training.checkpoint import Arrays, CheckpointError, Meta
 from fastscratch.training.history import History, Row
+from fastscratch.training.rundata import RunData
 from fastscratch.training.settings import describe_settings
 
 if TYPE_CHECKING:
-    from fastscratch.data.dataset import ImageDataset
+    from fastscratch.nn.module import Array
     from fastscratch.training.callbacks import Callback
     from fastscratch.training.metrics import Evaluation
     from fastscratch.training.trainer import Trainer
@@ -145,18 +146,14 @@ def read_model(path: str | os.PathLike[str]) -> SavedModel:
     file = checkpoint.file_of(path)
     arrays, meta = _load(file)
     try:
-        return SavedModel(
-            _part(arrays, MODEL),
-            Normalization.from_state(meta["normalization"]),
-            tuple(meta["data"]["classes"]),
-            tuple(meta["data"]["image_shape"]),
-            meta["position"]["epoch"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        normalization = Normalization.from_state(meta["normalization"])
+        data, position = RunData.from_state(meta["data"]), _position(meta["position"])
+    except (TypeError, ValueError) as error:
         raise _misfit(file, error) from error
+    return SavedModel(_part(arrays, MODEL), normalization, data.classes, data.image_shape, position.epoch)
 
 
-def gather(trainer: Trainer, normalization: Normalization, data: Mapping[str, Any]) -> tuple[Arrays, Meta]:
+def gather(trainer: Trainer, normalization: Normalization, data: RunData) -> tuple[Arrays, Meta]:
     """Collect the state of a trainer for `checkpoint.save`."""
     optimizer = trainer.optimizer.state_dict()
     arrays = {MODEL + name: array for name, array in trainer.model.state_dict().items()}
@@ -165,7 +162,7 @@ def gather(trainer: Trainer, normalization: Normalization, data: Mapping[str, An
     meta = {
         "settings": describe_settings(trainer),
         "config": trainer.config,
-        "data": dict(data),
+        "data": data.state(),
         "normalization": normalization.state(),
         "position": asdict(trainer.state),
         "optimizer": optimizer["scalars"],
@@ -179,15 +176,15 @@ def gather(trainer: Trainer, normalization: Normalization, data: Mapping[str, An
     return arrays, meta
 
 
-def restore(trainer: Trainer, path: str | os.PathLike[str]) -> tuple[Normalization, dict[str, Any]]:
+def restore(trainer: Trainer, path: str | os.PathLike[str]) -> tuple[Normalization, RunData]:
     """Put the state of a checkpoint into a trainer made with the same settings.
 
     Returns
     -------
     normalization : Normalization
         That of the run.
-    data : dict
-        What `describe_data` said about the data of the run.
+    data : RunData
+        What its data was.
 
     Raises
     ------
@@ -205,11 +202,9 @@ def restore(trainer: Trainer, path: str | os.PathLike[str]) -> tuple[Normalizati
     try:
         _check_shapes(optimizer["arrays"], trainer.optimizer.state_dict()["arrays"])
         position = _position(meta["position"])
+        history = _history(meta["history"], arrays[LOSSES], position)
         normalization = Normalization.from_state(meta["normalization"])
-        history = History()
-        for row in meta["history"]:
-            history.append(row)
-        history.batch_losses = arrays[LOSSES].tolist()
+        data = RunData.from_state(meta["data"])
         trainer.model.load_state_dict(_part(arrays, MODEL))  # changes nothing where names or shapes differ
         if trainer.schedule is not None:
             trainer.schedule.load_state_dict(meta["schedule"])
@@ -222,42 +217,12 @@ def restore(trainer: Trainer, path: str | os.PathLike[str]) -> tuple[Normalizati
     except (KeyError, TypeError, ValueError) as error:
         raise _misfit(file, error) from error
     trainer.state, trainer.history = position, history
-    return normalization, meta["data"]
+    return normalization, data
 
 
 def not_finite(arrays: Arrays) -> list[str]:
     """Return the names of the model's arrays that hold an infinity or NaN."""
     return [name for name, array in _part(arrays, MODEL).items() if not np.isfinite(array).all()]
-
-
-def describe_data(train: ImageDataset, valid: ImageDataset | None) -> dict[str, Any]:
-    """Describe the data of a run: classes, image shape, and name, size and fingerprint of both sets."""
-    return {
-        "classes": list(train.classes),
-        "image_shape": list(train.image_shape),
-        "training data": _identity(train),
-        "validation data": None if valid is None else _identity(valid),
-    }
-
-
-def _identity(dataset: ImageDataset) -> dict[str, Any]:
-    return {"name": dataset.name, "images": len(dataset), "fingerprint": dataset.fingerprint}
-
-
-def data_differences(kept: Mapping[str, Any], current: Mapping[str, Any], whose: str) -> list[str]:
-    """Return in words which data sets, as `describe_data` has them, differ in more than their names."""
-    faults = []
-    for key in ("training data", "validation data"):
-        before, now = kept[key], current[key]
-        if (before and before["fingerprint"]) != (now and now["fingerprint"]):
-            faults.append(f"{key}: {whose} has {_in_words(before)}, this run has {_in_words(now)}")
-    return faults
-
-
-def _in_words(identity: Mapping[str, Any] | None) -> str:
-    if identity is None:
-        return "none"
-    return f"{identity['name']} ({identity['images']} images, fingerprint {identity['fingerprint']})"
 
 
 def differences(kept: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, str]:
@@ -298,6 +263,19 @@ def _position(values: dict[str, Any]) -> Position:
     if {name: type(value) for name, value in values.items()} != kinds or min(values.values()) < 0:
         raise ValueError(f"its position is {values}")
     return Position(**values)
+
+
+def _history(rows: list[Any], losses: Array, position: Position) -> History:
+    if (len(rows), len(losses)) != (position.epoch, position.step):
+        raise ValueError(
+            f"its history is of {len(rows)} epochs and {len(losses)} steps, its position of {position.epoch} and "
+            f"{position.step}"
+        )
+    history = History()
+    for row in rows:
+        history.append(row)
+    history.batch_losses = losses.tolist()
+    return history
 
 
 def _check_shapes(arrays: Arrays, expected: Arrays) -> None:

@@ -28,6 +28,7 @@ from fastscratch.training.folder import CheckpointFolder
 from fastscratch.training.history import History
 from fastscratch.training.metrics import Evaluation
 from fastscratch.training.nonfinite import NonFiniteLossError, find_origin
+from fastscratch.training.rundata import RunData
 from fastscratch.training.signals import SignalWatch, TrainingInterrupted
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Trainer:
         self.state = state.Position()
         self.epochs = self.batches_per_epoch = self.images_per_epoch = 0
         self.stop_reason: str | None = None
-        self._data: dict[str, Any] | None = None
+        self._data: RunData | None = None
         self._signals = SignalWatch()
 
     # -- training ------------------------------------------------------------------------------------------------
@@ -325,9 +326,9 @@ class Trainer:
     def _take_data(self, train: ImageDataset, valid: ImageDataset | None) -> None:
         """Check the data of a `fit`, and that it is the run's."""
         check_data(self.model, train, valid)
-        data = state.describe_data(train, valid)
+        data = RunData.of(train, valid)
         whose = "checkpoint" if self.checkpoint.resumed_from else "the fit before"
-        if self._data is not None and (faults := state.data_differences(self._data, data, whose)):
+        if self._data is not None and (faults := self._data.differences(data, whose)):
             raise ValueError(f"the data is not that of the run: {'; '.join(faults)}")
         self._data = data
         if self.normalization is None:

@@ -102,7 +102,7 @@ def test_a_full_disk_is_one_clear_error_and_the_old_file_stays(file):
 
 def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CheckpointError, match="cannot be written: Not a directory$"):
+    with pytest.raises(CheckpointError, match=r"cannot be written: Not a directory$"):
         checkpoint.save(tmp_path / "file" / "run" / "checkpoint.safetensors", {}, {})
 
 

@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from tiny_training import make_data, make_trainer
 
 from fastscratch import losses, nn
 from fastscratch.data.normalization import Normalization
 from fastscratch.training import Evaluation, class_accuracy, collect_metrics, confusion_matrix, write_metrics
 from fastscratch.training.evaluation import evaluate, predict
+from tiny_training import make_data, make_trainer
 
 
 def test_confusion_counts_true_classes_in_rows():
