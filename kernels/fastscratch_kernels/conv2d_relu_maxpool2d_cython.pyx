@@ -224,7 +224,7 @@ cdef void _filter_gradient_rows(const Geometry *g, const tile_patches *p, const 
     cdef Py_ssize_t windows = p.npix // p.window, KP = round_up(g.K, _vector(dw)), vectors = KP // _vector(dw)
     cdef Py_ssize_t step = min(windows, max(1, L1 // <Py_ssize_t> (p.window * KP * sizeof(real))))
     cdef Py_ssize_t pieces = (vectors + _gather_max(dw) - 1) // _gather_max(dw)
-    cdef Py_ssize_t size = g.F * (KP + 1), q, n, i, w0, w1, j, a, f, k, c
+    cdef Py_ssize_t size = g.F * (KP + 1), q, n, i, w0, w1, j, a, f, k, c = 0
     cdef int32_t *count = NULL
     cdef int32_t *at = NULL
     cdef real *value = NULL
