@@ -80,7 +80,7 @@ def _blas(libraries: list[dict[str, Any]]) -> Iterator[Finding]:
         yield Finding(
             "BLAS",
             f"{library['library']}, version {library['version'] or 'not told'}, "
-            f"kernel {library['kernel'] or 'not told'}, {library['threads']} threads",
+            f"kernel {library['kernel'] or 'not told'}, threads: {library['threads']}",
         )
     if not libraries:
         yield Finding("BLAS", "none that could be recognized: matrix products may be slow")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 
 from fastscratch.cli import COMMANDS
 from fastscratch.cli.parsing import one_line
+from fastscratch.cli.train import Options
 from fastscratch.config import TrainConfig, field_types
 from fastscratch.training import checkpoint
 from small_run import CLASSES, SIDE, TEST, TRAIN, call, make_pictures, words_of_train
@@ -76,6 +78,14 @@ def test_help_of_train_lists_every_field():
     assert "--config" in out
 
 
+def test_the_page_on_the_command_line_names_every_command_and_option():
+    page = (Path(__file__).parent.parent / "docs" / "command-line.md").read_text()
+    for command in COMMANDS:
+        assert f"fastscratch {command}" in page
+    for field in field_types(Options):
+        assert f"--{field.replace('_', '-')}" in page
+
+
 def test_help_imports_nothing_heavy():
     program = (
         "import sys; from fastscratch.cli import main; main(['train', '--help'])\n"
@@ -129,7 +139,7 @@ def test_what_train_prints(finished):
     assert "36 images of 24 x 24 x 3 in 3 classes (fingerprint " in out
     assert re.search(r"validation: +12 images of the test set", out)
     assert re.search(r"model: +baseline, [\d,]+ parameters", out)
-    assert re.search(r"kernels: +\w+, 1 thread", out)
+    assert re.search(r"kernels: +\w+, threads: 1", out)
     for name in CLASSES:
         assert re.search(rf"^{name} +\d+\.\d\d % +\d+\.\d\d %$", out, re.MULTILINE)
     assert re.search(r"^all +", out, re.MULTILINE)

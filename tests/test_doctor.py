@@ -48,7 +48,7 @@ def test_blas_and_its_kernel(monkeypatch):
     }
     monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: [library])
     (finding,) = find(examine(), "BLAS")
-    assert finding.text == "libopenblas.so, version 0.3.30, kernel Zen, 2 threads"
+    assert finding.text == "libopenblas.so, version 0.3.30, kernel Zen, threads: 2"
 
 
 def test_two_openmp_runtimes_are_trouble(monkeypatch):

@@ -92,9 +92,10 @@ def run(argv: Sequence[str], prog: str) -> int:
         )
 
     print(f"{config.model}, batches of {config.batch_size} images of {' x '.join(map(str, shape))}")
-    print(f"kernels: {active_backend()}, {get_num_threads()} threads; layers one by one, nothing fused")
-    print(f"peak: {peak / 1e9:.1f} GFLOP/s, measured on a product of 1024 x 1024 matrices (float32)\n")
-    heads = ("", "layer", "forward ms", "backward ms", "time", "GFLOP/s", "of peak")
+    print(f"kernels: {active_backend()}, threads: {get_num_threads()}; layers one by one, nothing fused")
+    print(f"peak: {peak / 1e9:.1f} GFLOP/s, measured on a product of 1024 x 1024 matrices (float32)")
+    print("times in milliseconds a batch\n")
+    heads = ("", "layer", "forward", "backward", "share", "GFLOP/s", "peak")
     show(heads, [row(one) for one in (*times, total)], text_columns=2)
     print(f"\n{config.batch_size / step:,.0f} images a second, without loss and optimizer")
     return 0

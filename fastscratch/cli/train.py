@@ -79,7 +79,7 @@ def print_header(run: Run) -> None:
         f"(fingerprint {run.train.fingerprint})",
         "validation": f"{len(run.valid):,} images {held} (fingerprint {run.valid.fingerprint})",
         "model": f"{config.model}, {parameters:,} parameters",
-        "kernels": f"{active_backend()}, {get_num_threads()} thread{'s' * (get_num_threads() > 1)}",
+        "kernels": f"{active_backend()}, threads: {get_num_threads()}",
         "folder": str(run.folder),
     }
     at = run.trainer.state
