@@ -14,17 +14,22 @@ from typing import Any
 BACKENDS = ("numpy", "numba", "cython")
 AUTO_ORDER = ("cython", "numba", "numpy")
 
+
+def _columns(name: str, *backends: str) -> dict[str, str]:
+    return {backend: f"{name}_{backend}" for backend in backends}
+
+
 KERNELS: dict[str, dict[str, str]] = {
-    "im2col": {"numpy": "im2col_numpy", "cython": "im2col_cython"},
-    "col2im": {"numpy": "im2col_numpy", "cython": "im2col_cython"},
-    "conv2d": {"numpy": "conv2d_numpy", "cython": "conv2d_cython"},
-    "conv2d_backward": {"numpy": "conv2d_numpy", "cython": "conv2d_cython"},
-    "maxpool2d": {"numpy": "maxpool2d_numpy", "cython": "maxpool2d_cython"},
-    "maxpool2d_backward": {"numpy": "maxpool2d_numpy", "cython": "maxpool2d_cython"},
-    "avgpool2d": {"numpy": "avgpool2d_numpy", "cython": "avgpool2d_cython"},
-    "avgpool2d_backward": {"numpy": "avgpool2d_numpy", "cython": "avgpool2d_cython"},
-    "conv2d_relu_maxpool2d": {"numpy": "conv2d_relu_maxpool2d_numpy", "cython": "conv2d_relu_maxpool2d_cython"},
-    "conv2d_relu_maxpool2d_backward": {"numpy": "conv2d_relu_maxpool2d_numpy", "cython": "conv2d_relu_maxpool2d_cython"},
+    "im2col": _columns("im2col", "numpy", "cython"),
+    "col2im": _columns("im2col", "numpy", "cython"),
+    "conv2d": _columns("conv2d", "numpy", "cython"),
+    "conv2d_backward": _columns("conv2d", "numpy", "cython"),
+    "maxpool2d": _columns("maxpool2d", "numpy", "cython"),
+    "maxpool2d_backward": _columns("maxpool2d", "numpy", "cython"),
+    "avgpool2d": _columns("avgpool2d", "numpy", "cython"),
+    "avgpool2d_backward": _columns("avgpool2d", "numpy", "cython"),
+    "conv2d_relu_maxpool2d": _columns("conv2d_relu_maxpool2d", "numpy", "cython"),
+    "conv2d_relu_maxpool2d_backward": _columns("conv2d_relu_maxpool2d", "numpy", "cython"),
 }
 """op -> backend -> module of this package that holds a function with the op's name."""
 
