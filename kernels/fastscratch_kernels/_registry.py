@@ -48,6 +48,11 @@ _reasons: dict[str, str | None] = {}
 _selected: str | None = None
 
 
+def _check_op(op: str) -> None:
+    if op not in KERNELS:
+        raise ValueError(f"op must be one of {', '.join(KERNELS)}, got {op!r}")
+
+
 def _check_name(name: str, source: str = "backend") -> str:
     allowed = ("auto", *BACKENDS)
     if name not in allowed:
@@ -89,8 +94,7 @@ def available(op: str) -> tuple[str, ...]:
     ValueError
         If there is no such op.
     """
-    if op not in KERNELS:
-        raise ValueError(f"op must be one of {', '.join(KERNELS)}, got {op!r}")
+    _check_op(op)
     return tuple(name for name in BACKENDS if name in KERNELS[op] and _unavailable_reason(name) is None)
 
 
@@ -132,12 +136,14 @@ def active_backend(op: str = "conv2d") -> str:
 
 def _column(op: str, name: str) -> str:
     """Return the backend that computes `op` where `name` is asked for."""
-    can = available(op)
-    if name == "auto":
-        return next(candidate for candidate in AUTO_ORDER if candidate in can)
-    if name not in can:
-        raise BackendUnavailableError(f"backend {name!r} has no kernel for {op!r}; these have: {', '.join(can)}")
-    return name
+    _check_op(op)
+    # One after the other, so that no backend is imported which is not needed.
+    for candidate in AUTO_ORDER if name == "auto" else (name,):
+        if candidate in KERNELS[op] and _unavailable_reason(candidate) is None:
+            return candidate
+    raise BackendUnavailableError(
+        f"backend {name!r} has no kernel for {op!r}; these have: {', '.join(available(op))}"
+    )
 
 
 def kernel(op: str, backend: str | None = None) -> Callable[..., None]:

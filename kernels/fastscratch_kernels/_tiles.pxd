@@ -14,30 +14,30 @@ cdef extern from "tile.h" nogil:
 
     struct tile_functions_f32:
         void (*forward)(const float *x, const tile_patches *p, const float *w, const float *bias, Py_ssize_t nf,
-                     float *buf, float *y, Py_ssize_t ldy) noexcept nogil
+                        float *buf, float *y, Py_ssize_t ldy) noexcept nogil
         void (*forward_pool)(const float *x, const tile_patches *p, const float *w, const float *bias, Py_ssize_t nf,
-                          float *buf, float *y, uint8_t *argmax, Py_ssize_t ldy) noexcept nogil
+                             float *buf, float *y, uint8_t *argmax, Py_ssize_t ldy) noexcept nogil
         void (*scatter)(const float *dy, Py_ssize_t ldy, Py_ssize_t nf, const float *wt, const Py_ssize_t *pix,
-                     Py_ssize_t npix, float *dxp) noexcept nogil
+                        Py_ssize_t npix, float *dxp) noexcept nogil
         void (*dweight)(const float *x, Py_ssize_t ldx, const Py_ssize_t *pix, Py_ssize_t npix, const float *dy,
-                     Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, float *dw) noexcept nogil
+                        Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, float *dw) noexcept nogil
         void (*patches)(const float *x, const tile_patches *p, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t ldr,
-                     float *rows) noexcept nogil
+                        float *rows) noexcept nogil
         void (*gather)(const float *rows, Py_ssize_t step, const int32_t *at, const float *g, Py_ssize_t n,
                        Py_ssize_t nv, float *out) noexcept nogil
         Py_ssize_t block, vector, gather_max, buffer
 
     struct tile_functions_f64:
         void (*forward)(const double *x, const tile_patches *p, const double *w, const double *bias, Py_ssize_t nf,
-                     double *buf, double *y, Py_ssize_t ldy) noexcept nogil
+                        double *buf, double *y, Py_ssize_t ldy) noexcept nogil
         void (*forward_pool)(const double *x, const tile_patches *p, const double *w, const double *bias, Py_ssize_t nf,
-                          double *buf, double *y, uint8_t *argmax, Py_ssize_t ldy) noexcept nogil
+                             double *buf, double *y, uint8_t *argmax, Py_ssize_t ldy) noexcept nogil
         void (*scatter)(const double *dy, Py_ssize_t ldy, Py_ssize_t nf, const double *wt, const Py_ssize_t *pix,
-                     Py_ssize_t npix, double *dxp) noexcept nogil
+                        Py_ssize_t npix, double *dxp) noexcept nogil
         void (*dweight)(const double *x, Py_ssize_t ldx, const Py_ssize_t *pix, Py_ssize_t npix, const double *dy,
-                     Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, double *dw) noexcept nogil
+                        Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, double *dw) noexcept nogil
         void (*patches)(const double *x, const tile_patches *p, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t ldr,
-                     double *rows) noexcept nogil
+                        double *rows) noexcept nogil
         void (*gather)(const double *rows, Py_ssize_t step, const int32_t *at, const double *g, Py_ssize_t n,
                        Py_ssize_t nv, double *out) noexcept nogil
         Py_ssize_t block, vector, gather_max, buffer

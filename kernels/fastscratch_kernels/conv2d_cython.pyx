@@ -53,7 +53,8 @@ cdef tile_patches _patches(const tile_table *t, const Geometry *g) noexcept nogi
     return p
 
 
-cdef void _conv2d(const Geometry *g, const real *x, const real *w, const real *b, real *out, int threads) noexcept nogil:
+cdef void _conv2d(const Geometry *g, const real *x, const real *w, const real *b, real *out,
+                  int threads) noexcept nogil:
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(out), FP = round_up(g.FG, block)
     cdef Py_ssize_t n, group, image = g.H * g.W * g.C, padded = g.HP * g.WP * g.C, pixels = g.OH * g.OW

@@ -173,7 +173,8 @@ cdef inline void _list_by_place(const tile_patches *p, const real *dy, const uin
 
 
 cdef void _filter_gradient(const Geometry *g, const tile_patches *p, const real *x, const real *dy,
-                           const uint8_t *argmax, real *dw, real *db, real *dwt, real *sums, int threads) noexcept nogil:
+                           const uint8_t *argmax, real *dw, real *db, real *dwt, real *sums,
+                           int threads) noexcept nogil:
     # Threads own filters, and go through all images in order. `x` is padded already; dwt (F, K), sums (F,).
     cdef const tile_table *t = table()
     cdef Py_ssize_t windows = p.npix // p.window, blocks = (g.F + FILTERS - 1) // FILTERS
@@ -401,12 +402,11 @@ def conv2d_relu_maxpool2d_backward(dy, argmax, x, w, dx, dw, db, stride, padding
     # The sparse dX adds whole vectors: a patch's runs must be made of them (64 bytes, whatever the instruction set).
     run = w.shape[1] * x.shape[3] if dilation[1] == 1 else x.shape[3]
     sparse_dx = None if run * dw.itemsize % 64 else dx
+    QH, QW = pool_kernel
     if dw.dtype == "float32":
-        _backward_typed[float](dy, argmax, x, w, sparse_dx, dw, db, stride, padding, dilation, pool_kernel[0],
-                               pool_kernel[1])
+        _backward_typed[float](dy, argmax, x, w, sparse_dx, dw, db, stride, padding, dilation, QH, QW)
     else:
-        _backward_typed[double](dy, argmax, x, w, sparse_dx, dw, db, stride, padding, dilation, pool_kernel[0],
-                               pool_kernel[1])
+        _backward_typed[double](dy, argmax, x, w, sparse_dx, dw, db, stride, padding, dilation, QH, QW)
     if dx is not None and sparse_dx is None:
         dconv = np.empty(conv2d_shape(x.shape, w.shape, *windows), dtype=x.dtype)
         maxpool2d_backward(dy, argmax, dconv, *pool)
