@@ -161,9 +161,9 @@ def form(
     *,
     tilt: tuple[Field, Field],
     backdrop: Field,
-    present: Field,
+    opacity: Field,
 ) -> None:
-    """Paint the form of each image's class, with its shadow, fill and rim, where `present` is 1.
+    """Paint the form of each image's class, with its shadow, fill and rim; faint where `opacity` is below 1.
 
     The form is tilted, stretched and sheared; its brightness keeps a distance from the `backdrop`. Textured classes are
     filled with two colors in their pattern, the others with a gradient between two related ones, and some are hollow.
@@ -196,8 +196,8 @@ def form(
     fill *= 1 + dice.clouds(5) * dice.uniform(0, 0.3)
     fill *= 1 + dice.happens(0.5) * dice.uniform(-0.5, 0.5) * np.clip(1.5 + distance, 0, 1)  # the rim
 
-    canvas *= 1 - present * dice.uniform(0, 0.5) * np.clip(1 - 0.25 * distance, 0, 1)  # the shadow
-    cover(canvas, present * inside(distance, dice.uniform(0.8, 1.6)), fill)
+    canvas *= 1 - opacity * dice.uniform(0, 0.5) * np.clip(1 - 0.25 * distance, 0, 1)  # the shadow
+    cover(canvas, opacity * inside(distance, dice.uniform(0.8, 1.6)), fill)
 
 
 def develop(canvas: Field, dice: Dice) -> NDArray[np.uint8]:
@@ -220,18 +220,18 @@ def draw_block(seed: int, split: int, start: int, stop: int) -> NDArray[np.uint8
     for _ in range(3):
         bar(canvas, dice, (dice.uniform(-16, 16), dice.uniform(-16, 16)), (3, 22), often=0.5, front=False)
 
-    # A small form of another class in a corner: what counts is the large one.
+    # A small form of another class in a corner, in some images: what counts is the large one.
     other = (labels + 1 + dice.uniform(0, 9)[:, 0, 0].astype(np.int64)) % len(CLASSES)
-    column, row = dice.uniform(-5, 5), dice.uniform(-5, 5)
+    column, row = dice.uniform(-4, 4), dice.uniform(-4, 4)
     (cosine, sine), away = dice.direction(), dice.uniform(9, 15)
     corner = column + cosine * away, row + sine * away
     form(
         canvas, dice, other, corner, dice.uniform(2.5, 4.5),
-        tilt=dice.direction(), backdrop=backdrop, present=dice.happens(0.2),
+        tilt=dice.direction(), backdrop=backdrop, opacity=dice.happens(0.2),
     )  # fmt: skip
     form(
-        canvas, dice, labels, (column, row), dice.uniform(8, 13.5),
-        tilt=dice.tilt(0.27), backdrop=backdrop, present=np.ones_like(column),
+        canvas, dice, labels, (column, row), dice.uniform(8.5, 13.5),
+        tilt=dice.tilt(0.22), backdrop=backdrop, opacity=1 - dice.happens(0.35) * dice.uniform(0.3, 0.85),
     )  # fmt: skip
     bar(canvas, dice, (column + dice.uniform(-7, 7), row + dice.uniform(-7, 7)), (8, 24), often=0.25, front=True)
     return develop(canvas, dice)

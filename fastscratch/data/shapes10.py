@@ -6,7 +6,7 @@ triangle, star, heart, cross, ring, spiral) and two textures (stripes, checkers)
 1. a background of two cloudy colors that meet in a gradient or at a horizon, now and then with a faint texture;
 2. a few thin bars, and sometimes a small form of another class in a corner: clutter, to be ignored;
 3. the form itself: placed, scaled, tilted, stretched and sheared at random; filled with a gradient, or for the textures
-   with their pattern in two colors; some hollow; with a soft edge, a rim and a shadow;
+   with their pattern in two colors; some hollow, some faint; with a soft edge, a rim and a shadow;
 4. in some pictures, a thick bar in front of it;
 5. light from one side, another saturation, contrast and exposure, and grain.
 
