@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -10,3 +12,14 @@ import pytest
 def rng() -> np.random.Generator:
     """Return a fresh Generator with a fixed seed."""
     return np.random.default_rng(20)
+
+
+@pytest.fixture
+def one_torch_thread() -> Iterator[None]:
+    """Keep PyTorch's threads from fighting with BLAS's over the cores; arrays this small are faster without them."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

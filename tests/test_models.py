@@ -7,21 +7,14 @@ import torch
 from fastscratch import losses, models, nn, optim
 from fastscratch.interop.torch import images_to_torch, state_dict_from_torch, to_torch
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 SMALL = (22, 22, 3)
 
 
 def images_and_labels(n, shape, seed=0, classes=10):
     rng = np.random.default_rng(seed)
     return rng.standard_normal((n, *shape)).astype(np.float32), rng.integers(0, classes, n)
-
-
-@pytest.fixture(autouse=True)
-def one_torch_thread():
-    """Keep PyTorch's threads from fighting with BLAS's over the cores: for nets this small it is faster, too."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def without_dropout(model):

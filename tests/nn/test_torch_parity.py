@@ -16,7 +16,7 @@ from fastscratch.interop.torch import (
 )
 from tolerances import EXACT, LAYERS, assert_close
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("one_torch_thread")]
 
 TORCH_DTYPES = {"float32": torch.float32, "float64": torch.float64}
 BACKENDS = [name for name, reason in kernels.backends().items() if reason is None]
