@@ -340,6 +340,17 @@ def test_resumed_optimizer_goes_on_with_the_same_bits(name, dtype, rng):
     assert_same(optimizer.state_dict()["arrays"].values(), resumed.state_dict()["arrays"].values())
 
 
+def test_state_of_an_optimizer_that_took_no_step(rng):
+    fresh, used = make_parameters(rng), make_parameters(rng)
+    optimizer = Adam(used, lr=0.5)
+    set_gradients(used, rng)
+    optimizer.step()
+    optimizer.load_state_dict(Adam(fresh, lr=0.25).state_dict())
+    state = optimizer.state_dict()
+    assert state["scalars"] == {"lr": 0.25, "step": 0}
+    assert not any(array.any() for array in state["arrays"].values())
+
+
 def test_state_is_a_copy_both_ways(rng):
     parameters = make_parameters(rng)
     optimizer = Adam(parameters)
