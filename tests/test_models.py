@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import fastscratch_kernels as kernels
 from fastscratch import losses, models, nn, optim
 from fastscratch.interop.torch import images_to_torch, state_dict_from_torch, to_torch
 
@@ -149,12 +150,27 @@ def test_with_and_without_fusing_training_has_the_same_bits(name, dtype):
         model = models.build(name, SMALL, 10, seed=3, fuse=fuse).astype(dtype)
         optimizer = optim.Adam(model.parameters(), lr=1e-3)
         seen = []
-        for step in range(3):
-            x, labels = images_and_labels(5, SMALL, seed=step)
-            seen.append(train_step(model, optimizer, x.astype(dtype), labels))
-            seen += [parameter.grad.tobytes() for parameter in model.parameters()]
+        with kernels.use_backend("numpy"):
+            for step in range(3):
+                x, labels = images_and_labels(5, SMALL, seed=step)
+                seen.append(train_step(model, optimizer, x.astype(dtype), labels))
+                seen += [parameter.grad.tobytes() for parameter in model.parameters()]
         runs.append((seen, {key: array.tobytes() for key, array in model.state_dict().items()}))
     assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("backend", [name for name, reason in kernels.backends().items() if reason is None])
+def test_with_and_without_fusing_one_step_has_the_same_gradients(backend):
+    """On every backend, but for the order in which it adds."""
+    gradients = []
+    for fuse in (True, False):
+        model = models.build("baseline", SMALL, 10, seed=3, fuse=fuse).astype("float64")
+        x, labels = images_and_labels(5, SMALL)
+        with kernels.use_backend(backend):
+            train_step(model, optim.SGD(model.parameters(), lr=1e-3), x.astype("float64"), labels)
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    for fused, plain in zip(*gradients, strict=True):
+        np.testing.assert_allclose(fused, plain, rtol=1e-9, atol=1e-12)
 
 
 def test_a_step_can_be_told_not_to_make_the_images_gradient():
