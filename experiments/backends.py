@@ -1,6 +1,6 @@
-"""One epoch of the report's CNN on all images, on every backend: do they learn the same, and how fast?
+"""One epoch of the report's CNN on all images, on every backend: do they learn the same, and how fast.
 
-    python experiments/backends.py [--data cifar10] [--seeds 3]
+Run as ``python experiments/backends.py [--data cifar10] [--seeds 3]``.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The claim to test: with so few images the network learns them by heart and generalizes poorly. The report has a mean of
 76 % over the classes on the training images and 50 % on the test images.
 
-    python experiments/subsampled.py [--data cifar10] [--seeds 3]
+Run as ``python experiments/subsampled.py [--data cifar10] [--seeds 3]``.
 """
 
 from __future__ import annotations

@@ -253,7 +253,7 @@ class Module(ABC):
             module.seed(generator)
         return self
 
-    def seed(self, generator: np.random.Generator) -> None:
+    def seed(self, generator: np.random.Generator) -> None:  # noqa: B027 - a layer need not have one
         """Take from `generator` what a forward pass will draw from; most layers draw nothing."""
 
     def train(self, mode: bool = True) -> Self:

@@ -97,6 +97,72 @@ cdef inline Py_ssize_t buffer_size(real *kind) noexcept nogil:
         return table().f64.buffer
 
 
+# The functions of the table, for either precision.
+
+
+cdef inline void conv(const tile_table *t, const real *x, const tile_patches *p, const real *w, const real *bias,
+                      Py_ssize_t nf, real *buf, real *y, Py_ssize_t ldy) noexcept nogil:
+    if real is float:
+        t.f32.forward(x, p, w, bias, nf, buf, y, ldy)
+    else:
+        t.f64.forward(x, p, w, bias, nf, buf, y, ldy)
+
+
+cdef inline void scatter(const tile_table *t, const real *dy, Py_ssize_t ldy, Py_ssize_t nf, const real *wt,
+                         const Py_ssize_t *pix, Py_ssize_t npix, real *dxp) noexcept nogil:
+    if real is float:
+        t.f32.scatter(dy, ldy, nf, wt, pix, npix, dxp)
+    else:
+        t.f64.scatter(dy, ldy, nf, wt, pix, npix, dxp)
+
+
+cdef inline void filter_sums(const tile_table *t, const real *x, Py_ssize_t ldx, const Py_ssize_t *pix, Py_ssize_t npix,
+                             const real *dy, Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, real *dw) noexcept nogil:
+    if real is float:
+        t.f32.dweight(x, ldx, pix, npix, dy, lddy, n, nk, dw)
+    else:
+        t.f64.dweight(x, ldx, pix, npix, dy, lddy, n, nk, dw)
+
+
+cdef inline void conv_relu_pool(const tile_table *t, const real *x, const tile_patches *p, const real *w,
+                                const real *bias, Py_ssize_t nf, real *buf, real *y, uint8_t *argmax,
+                                Py_ssize_t ldy) noexcept nogil:
+    if real is float:
+        t.f32.forward_pool(x, p, w, bias, nf, buf, y, argmax, ldy)
+    else:
+        t.f64.forward_pool(x, p, w, bias, nf, buf, y, argmax, ldy)
+
+
+cdef inline void write_patches(const tile_table *t, const real *x, const tile_patches *p, Py_ssize_t i0, Py_ssize_t i1,
+                               Py_ssize_t ldr, real *rows) noexcept nogil:
+    if real is float:
+        t.f32.patches(x, p, i0, i1, ldr, rows)
+    else:
+        t.f64.patches(x, p, i0, i1, ldr, rows)
+
+
+cdef inline void gather(const tile_table *t, const real *rows, Py_ssize_t step, const int32_t *at, const real *g,
+                        Py_ssize_t n, Py_ssize_t nv, real *out) noexcept nogil:
+    if real is float:
+        t.f32.gather(rows, step, at, g, n, nv, out)
+    else:
+        t.f64.gather(rows, step, at, g, n, nv, out)
+
+
+cdef inline Py_ssize_t vector_size(real *kind) noexcept nogil:
+    if real is float:
+        return table().f32.vector
+    else:
+        return table().f64.vector
+
+
+cdef inline Py_ssize_t gather_limit(real *kind) noexcept nogil:
+    if real is float:
+        return table().f32.gather_max
+    else:
+        return table().f64.gather_max
+
+
 cdef inline void pack_filters(const Geometry *g, const real *w, real *packed) noexcept nogil:
     # (K, F) -> for each group (blocks, K, block), zeros behind the last filter: a tile reads it straight through.
     cdef Py_ssize_t block = block_size(packed)

@@ -18,30 +18,6 @@ cdef enum:
     WEIGHTS, TABLES, GRADIENT, IMAGES, IMAGE, BUFFER
 
 
-cdef inline void _forward(const tile_table *t, const real *x, const tile_patches *p, const real *w, const real *bias,
-                          Py_ssize_t nf, real *buf, real *y, Py_ssize_t ldy) noexcept nogil:
-    if real is float:
-        t.f32.forward(x, p, w, bias, nf, buf, y, ldy)
-    else:
-        t.f64.forward(x, p, w, bias, nf, buf, y, ldy)
-
-
-cdef inline void _scatter(const tile_table *t, const real *dy, Py_ssize_t ldy, Py_ssize_t nf, const real *wt,
-                          const Py_ssize_t *pix, Py_ssize_t npix, real *dxp) noexcept nogil:
-    if real is float:
-        t.f32.scatter(dy, ldy, nf, wt, pix, npix, dxp)
-    else:
-        t.f64.scatter(dy, ldy, nf, wt, pix, npix, dxp)
-
-
-cdef inline void _dweight(const tile_table *t, const real *x, Py_ssize_t ldx, const Py_ssize_t *pix, Py_ssize_t npix,
-                          const real *dy, Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, real *dw) noexcept nogil:
-    if real is float:
-        t.f32.dweight(x, ldx, pix, npix, dy, lddy, n, nk, dw)
-    else:
-        t.f64.dweight(x, ldx, pix, npix, dy, lddy, n, nk, dw)
-
-
 cdef tile_patches _patches(const tile_table *t, const Geometry *g) noexcept nogil:
     # The tables of a plain convolution: every output pixel for itself.
     cdef tile_patches p
@@ -78,8 +54,8 @@ cdef void _conv2d(const Geometry *g, const real *x, const real *w, const real *b
                 pad_image(g, xn, <real *> t.scratch(IMAGE, padded * sizeof(real)))
                 xn = <const real *> t.scratch(IMAGE, padded * sizeof(real))
             for group in range(g.groups):
-                _forward(t, xn + group * g.CG, &p, packed + group * FP * g.K, bias + group * FP, g.FG, buf,
-                         out + n * pixels * g.F + group * g.FG, g.F)
+                conv(t, xn + group * g.CG, &p, packed + group * FP * g.K, bias + group * FP, g.FG, buf,
+                     out + n * pixels * g.F + group * g.FG, g.F)
         t.restore_denormals(state)
 
 
@@ -116,9 +92,9 @@ cdef void _input_gradient(const Geometry *g, const real *dy, const real *w, real
                 for k in range(g.KH * g.KW):
                     for b in range(CP // block):
                         c = b * block
-                        _scatter(t, dy + n * pixels * g.F + group * g.FG, g.F, g.FG,
-                                 wt + ((group * g.KH * g.KW + k) * CP + c) * g.FG, pix, pixels,
-                                 dxp + (k // g.KW * g.dh * g.WP + k % g.KW * g.dw) * channels + group * CP + c)
+                        scatter(t, dy + n * pixels * g.F + group * g.FG, g.F, g.FG,
+                                wt + ((group * g.KH * g.KW + k) * CP + c) * g.FG, pix, pixels,
+                                dxp + (k // g.KW * g.dh * g.WP + k % g.KW * g.dw) * channels + group * CP + c)
             if not direct:
                 for i in range(g.H * g.W):
                     for group in range(g.groups):
@@ -162,7 +138,8 @@ cdef void _filter_gradient(const Geometry *g, const real *x, const real *dy, rea
             rows = min(piecelen, g.seglen - at)
             to = dwp + (b * g.K + s * g.seglen + at) * block
             memset(to, 0, rows * block * sizeof(real))
-            _dweight(t, x + p.seg[s] + group * g.CG + at, ldx, p.pix, pixels, dyp + b * g.N * lddy, lddy, g.N, rows, to)
+            filter_sums(t, x + p.seg[s] + group * g.CG + at, ldx, p.pix, pixels, dyp + b * g.N * lddy, lddy, g.N,
+                        rows, to)
         for b in prange(g.groups * blocks, schedule="static"):
             group, f = b // blocks, b % blocks * block
             count = min(block, g.FG - f)

@@ -35,45 +35,6 @@ cdef enum:
 cdef Py_ssize_t L1 = 24 << 10   # bytes that are gone over again and again
 
 
-cdef inline void _forward_pool(const tile_table *t, const real *x, const tile_patches *p, const real *w,
-                               const real *bias, Py_ssize_t nf, real *buf, real *y, uint8_t *argmax,
-                               Py_ssize_t ldy) noexcept nogil:
-    if real is float:
-        t.f32.forward_pool(x, p, w, bias, nf, buf, y, argmax, ldy)
-    else:
-        t.f64.forward_pool(x, p, w, bias, nf, buf, y, argmax, ldy)
-
-
-cdef inline void _rows(const tile_table *t, const real *x, const tile_patches *p, Py_ssize_t i0, Py_ssize_t i1,
-                       Py_ssize_t ldr, real *rows) noexcept nogil:
-    if real is float:
-        t.f32.patches(x, p, i0, i1, ldr, rows)
-    else:
-        t.f64.patches(x, p, i0, i1, ldr, rows)
-
-
-cdef inline void _gather(const tile_table *t, const real *rows, Py_ssize_t step, const int32_t *at, const real *g,
-                         Py_ssize_t n, Py_ssize_t nv, real *out) noexcept nogil:
-    if real is float:
-        t.f32.gather(rows, step, at, g, n, nv, out)
-    else:
-        t.f64.gather(rows, step, at, g, n, nv, out)
-
-
-cdef inline Py_ssize_t _vector(real *kind) noexcept nogil:
-    if real is float:
-        return table().f32.vector
-    else:
-        return table().f64.vector
-
-
-cdef inline Py_ssize_t _gather_max(real *kind) noexcept nogil:
-    if real is float:
-        return table().f32.gather_max
-    else:
-        return table().f64.gather_max
-
-
 cdef tile_patches _windows(const tile_table *t, const Geometry *g, Py_ssize_t PH, Py_ssize_t PW, Py_ssize_t QH,
                            Py_ssize_t QW) noexcept nogil:
     # The tables of a pooled convolution: the pixels of a pooling window side by side.
@@ -119,8 +80,8 @@ cdef void _forward(const Geometry *g, const tile_patches *p, const real *x, cons
             xn = _image(t, g, x + n * g.H * g.W * g.C, False)
             for group in range(g.groups):
                 at = n * windows * g.F + group * g.FG
-                _forward_pool(t, xn + group * g.CG, p, packed + group * FP * g.K, bias + group * FP, g.FG, buf,
-                              out + at, argmax + at, g.F)
+                conv_relu_pool(t, xn + group * g.CG, p, packed + group * FP * g.K, bias + group * FP, g.FG, buf,
+                               out + at, argmax + at, g.F)
         t.restore_denormals(state)
 
 
@@ -178,8 +139,8 @@ cdef void _filter_gradient(const Geometry *g, const tile_patches *p, const real 
     # Threads own filters, and go through all images in order. `x` is padded already; dwt (F, K), sums (F,).
     cdef const tile_table *t = table()
     cdef Py_ssize_t windows = p.npix // p.window, blocks = (g.F + FILTERS - 1) // FILTERS
-    cdef Py_ssize_t vectors = g.seglen // _vector(dw)
-    cdef Py_ssize_t pieces = (vectors + _gather_max(dw) - 1) // _gather_max(dw)
+    cdef Py_ssize_t vectors = g.seglen // vector_size(dw)
+    cdef Py_ssize_t pieces = (vectors + gather_limit(dw) - 1) // gather_limit(dw)
     cdef Py_ssize_t q, n, s, j, f, k, f0, f1, a
     cdef int32_t *count
     cdef int32_t *at
@@ -203,10 +164,10 @@ cdef void _filter_gradient(const Geometry *g, const tile_patches *p, const real 
                 for s in range(p.nseg):
                     for j in range(pieces):
                         a = vectors * j // pieces
-                        k = a * _vector(dw)
+                        k = a * vector_size(dw)
                         for f in range(f1 - f0):
-                            _gather(t, xn + p.seg[s] + k, 1, at + f * windows, value + f * windows, count[f],
-                                    vectors * (j + 1) // pieces - a, dwt + (f0 + f) * g.K + s * g.seglen + k)
+                            gather(t, xn + p.seg[s] + k, 1, at + f * windows, value + f * windows, count[f],
+                                   vectors * (j + 1) // pieces - a, dwt + (f0 + f) * g.K + s * g.seglen + k)
             for k in range(g.K):  # (F, K) -> (K, F)
                 for f in range(f0, f1):
                     dw[k * g.F + f] = dwt[f * g.K + k]
@@ -222,9 +183,9 @@ cdef void _filter_gradient_rows(const Geometry *g, const tile_patches *p, const 
     # written out, padded to whole vectors. Each of so many `chunks` of images has sums of its own in `partial`,
     # (F, KP) and (F,); they are added in order, whoever made them.
     cdef const tile_table *t = table()
-    cdef Py_ssize_t windows = p.npix // p.window, KP = round_up(g.K, _vector(dw)), vectors = KP // _vector(dw)
+    cdef Py_ssize_t windows = p.npix // p.window, KP = round_up(g.K, vector_size(dw)), vectors = KP // vector_size(dw)
     cdef Py_ssize_t step = min(windows, max(1, L1 // <Py_ssize_t> (p.window * KP * sizeof(real))))
-    cdef Py_ssize_t pieces = (vectors + _gather_max(dw) - 1) // _gather_max(dw)
+    cdef Py_ssize_t pieces = (vectors + gather_limit(dw) - 1) // gather_limit(dw)
     cdef Py_ssize_t size = g.F * (KP + 1), q, n, i, w0, w1, j, a, f, k, c = 0
     cdef int32_t *count = NULL
     cdef int32_t *at = NULL
@@ -251,15 +212,15 @@ cdef void _filter_gradient_rows(const Geometry *g, const tile_patches *p, const 
                 for i in range((windows + step - 1) // step):
                     w0 = i * step
                     w1 = min(w0 + step, windows)
-                    _rows(t, xn, p, w0 * p.window, w1 * p.window, KP, rows)
+                    write_patches(t, xn, p, w0 * p.window, w1 * p.window, KP, rows)
                     _list_by_filter(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, w0, w1, 0, g.F, where,
                                     count, at, value, sums + g.F * KP)
                     for j in range(pieces):
                         a = vectors * j // pieces
-                        k = a * _vector(dw)
+                        k = a * vector_size(dw)
                         for f in range(g.F):
-                            _gather(t, rows + k, 1, at + f * (w1 - w0), value + f * (w1 - w0), count[f],
-                                    vectors * (j + 1) // pieces - a, sums + f * KP + k)
+                            gather(t, rows + k, 1, at + f * (w1 - w0), value + f * (w1 - w0), count[f],
+                                   vectors * (j + 1) // pieces - a, sums + f * KP + k)
         t.restore_denormals(state)
     for q in range(1, chunks):
         for i in range(size):
@@ -275,15 +236,15 @@ cdef inline void _add_patches(const tile_table *t, const Geometry *g, const tile
                               Py_ssize_t pieces, const int32_t *begin, const int32_t *at, const real *value,
                               real *dxp) noexcept nogil:
     # To the patch at each place, its live gradients times their filters: piece after piece of the patches.
-    cdef Py_ssize_t V = _vector(dxp), vectors = g.seglen // V, s, j, i, a, length
+    cdef Py_ssize_t V = vector_size(dxp), vectors = g.seglen // V, s, j, i, a, length
     for s in range(p.nseg):
         for j in range(pieces):
             a = vectors * j // pieces * V
             length = vectors * (j + 1) // pieces * V - a
             for i in range(p.npix):
                 if begin[i + 1] > begin[i]:
-                    _gather(t, wt, length, at + begin[i], value + begin[i], begin[i + 1] - begin[i], length // V,
-                            dxp + p.pix[i] + p.seg[s] + a)
+                    gather(t, wt, length, at + begin[i], value + begin[i], begin[i + 1] - begin[i], length // V,
+                           dxp + p.pix[i] + p.seg[s] + a)
             wt += g.F * length
 
 
@@ -292,8 +253,8 @@ cdef void _input_gradient(const Geometry *g, const tile_patches *p, const real *
     # Threads own images. The filters lie as (pieces of a patch, F, length of a piece): those of one piece stay in L1
     # while all places of an image are gone through.
     cdef const tile_table *t = table()
-    cdef Py_ssize_t windows = p.npix // p.window, V = _vector(dx), vectors = g.seglen // V
-    cdef Py_ssize_t most = max(1, min(_gather_max(dx), L1 // <Py_ssize_t> (g.F * V * sizeof(real))))
+    cdef Py_ssize_t windows = p.npix // p.window, V = vector_size(dx), vectors = g.seglen // V
+    cdef Py_ssize_t most = max(1, min(gather_limit(dx), L1 // <Py_ssize_t> (g.F * V * sizeof(real))))
     cdef Py_ssize_t pieces = (vectors + most - 1) // most, image = g.HP * g.WP * g.C
     cdef Py_ssize_t n, s, j, i, f, k, a, length
     cdef real *wt = <real *> t.scratch(WEIGHTS, g.K * g.F * sizeof(real))
@@ -369,7 +330,7 @@ cdef _backward_typed(const real[:, :, :, ::1] dy, const uint8_t[:, :, :, ::1] ar
     cdef Py_ssize_t n, chunks = min(g.N, IMAGE_CHUNKS)
     cdef real *sums
     cdef real *padded
-    if g.seglen % _vector(&dw[0, 0, 0, 0]):
+    if g.seglen % vector_size(&dw[0, 0, 0, 0]):
         sums = <real *> t.scratch(PARTIAL, chunks * g.F * (g.K + 64) * sizeof(real))
         if sums == NULL:
             raise MemoryError(f"no memory for the backward pass of a convolution of x {tuple(x.shape)}")
