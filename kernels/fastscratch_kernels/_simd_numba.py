@@ -15,6 +15,7 @@ unsigned: a signed index may be negative, and the test for that in every load co
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import llvmlite.binding
@@ -176,47 +177,51 @@ def _if_positive(_typing: Any, a: Any, yes: Any, no: Any) -> Any:
     return yes(a, yes, no), generate
 
 
-@overload(lanes, inline="always")
+# Not strict: it would compare annotations too, which the lambdas cannot have.
+_compiled_form = functools.partial(overload, inline="always", strict=False)
+
+
+@_compiled_form(lanes)
 def _lanes_compiled(array: Any) -> Any:
     count = np.uint64(VECTOR_BYTES * 8 // array.dtype.bitwidth)
     return lambda array: count
 
 
-@overload(load, inline="always")
+@_compiled_form(load)
 def _load_compiled(array: Any, offset: Any) -> Any:
     return lambda array, offset: _load(array, offset)
 
 
-@overload(store, inline="always")
+@_compiled_form(store)
 def _store_compiled(array: Any, offset: Any, vector: Any) -> Any:
     return lambda array, offset, vector: _store(array, offset, vector)
 
 
-@overload(zeros, inline="always")
+@_compiled_form(zeros)
 def _zeros_compiled(array: Any) -> Any:
     return lambda array: _zeros(array)
 
 
-@overload(madd, inline="always")
+@_compiled_form(madd)
 def _madd_compiled(total: Any, scalar: Any, vector: Any) -> Any:
     return lambda total, scalar, vector: _madd(total, scalar, vector)
 
 
-@overload(add, inline="always")
+@_compiled_form(add)
 def _add_compiled(a: Any, b: Any) -> Any:
     return lambda a, b: _add(a, b)
 
 
-@overload(subtract, inline="always")
+@_compiled_form(subtract)
 def _subtract_compiled(a: Any, b: Any) -> Any:
     return lambda a, b: _subtract(a, b)
 
 
-@overload(if_wins, inline="always")
+@_compiled_form(if_wins)
 def _if_wins_compiled(candidate: Any, best: Any, yes: Any, no: Any) -> Any:
     return lambda candidate, best, yes, no: _if_wins(candidate, best, yes, no)
 
 
-@overload(if_positive, inline="always")
+@_compiled_form(if_positive)
 def _if_positive_compiled(a: Any, yes: Any, no: Any) -> Any:
     return lambda a, yes, no: _if_positive(a, yes, no)
