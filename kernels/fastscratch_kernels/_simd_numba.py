@@ -47,9 +47,9 @@ def store(array: Array, offset: int, vector: Array) -> None:
     array[offset : offset + lanes(array)] = vector
 
 
-def zeros(array: Array) -> Array:
-    """Return the vector of zeros of `array`'s type."""
-    return np.zeros(lanes(array), dtype=array.dtype)
+def fill(array: Array, scalar: Any) -> Array:
+    """Return the vector of `array`'s type that holds `scalar` everywhere."""
+    return np.full(lanes(array), scalar, dtype=array.dtype)
 
 
 def madd(total: Array, scalar: Any, vector: Array) -> Array:
@@ -128,13 +128,14 @@ def _store(_typing: Any, array: Any, offset: Any, vector: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _zeros(_typing: Any, array: Any) -> Any:
+def _fill(_typing: Any, array: Any, scalar: Any) -> Any:
     vector = VectorType(array.dtype)
 
-    def generate(context: Any, _builder: Any, _signature: Any, _arguments: Any) -> Any:
-        return ir.Constant(context.get_value_type(vector), None)
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = context.cast(builder, arguments[1], signature.args[1], array.dtype)
+        return _splat(builder, number, context.get_value_type(vector))
 
-    return vector(array), generate
+    return vector(array, scalar), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -197,9 +198,9 @@ def _store_compiled(array: Any, offset: Any, vector: Any) -> Any:
     return lambda array, offset, vector: _store(array, offset, vector)
 
 
-@_compiled_form(zeros)
-def _zeros_compiled(array: Any) -> Any:
-    return lambda array: _zeros(array)
+@_compiled_form(fill)
+def _fill_compiled(array: Any, scalar: Any) -> Any:
+    return lambda array, scalar: _fill(array, scalar)
 
 
 @_compiled_form(madd)

@@ -1,0 +1,180 @@
+"""Sums over the few numbers of a gradient that are not zero: the backward pass of convolution, ReLU and max-pooling.
+
+Of the pixels under a pooling window one at most has a gradient, and none where ReLU switched the window off. The
+numbers that remain are kept as *lists*: entry e of list l is a scalar and the offset of a row that it multiplies.
+
+    dw    one list a filter: rows are patches of the image, their sum is a row of dw.T
+    dx    one list a pixel of the convolution's output: rows are filters of w.T, their sum goes to the pixel's patch
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ._jit_numba import compiled
+from ._simd_numba import add, fill, lanes, load, madd, store
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@compiled
+def _add_ten(source: Array, at: int, offsets: Array, scalars: Array, first: int, stop: int, out: Array, to: int) -> None:
+    """Add to ten vectors of `out`: all sums in registers, one entry after the other."""
+    v = lanes(out)
+    v2, v3, v4, v5 = v + v, v + v + v, v + v + v + v, v + v + v + v + v
+    v6, v7, v8, v9 = v3 + v3, v3 + v4, v4 + v4, v4 + v5
+    s0, s1, s2, s3, s4 = load(out, to), load(out, to + v), load(out, to + v2), load(out, to + v3), load(out, to + v4)
+    s5, s6, s7 = load(out, to + v5), load(out, to + v6), load(out, to + v7)
+    s8, s9 = load(out, to + v8), load(out, to + v9)
+    for e in range(first, stop):
+        scalar = scalars[e]
+        row = at + np.uint64(offsets[e])
+        s0 = madd(s0, scalar, load(source, row))
+        s1 = madd(s1, scalar, load(source, row + v))
+        s2 = madd(s2, scalar, load(source, row + v2))
+        s3 = madd(s3, scalar, load(source, row + v3))
+        s4 = madd(s4, scalar, load(source, row + v4))
+        s5 = madd(s5, scalar, load(source, row + v5))
+        s6 = madd(s6, scalar, load(source, row + v6))
+        s7 = madd(s7, scalar, load(source, row + v7))
+        s8 = madd(s8, scalar, load(source, row + v8))
+        s9 = madd(s9, scalar, load(source, row + v9))
+    store(out, to, s0)
+    store(out, to + v, s1)
+    store(out, to + v2, s2)
+    store(out, to + v3, s3)
+    store(out, to + v4, s4)
+    store(out, to + v5, s5)
+    store(out, to + v6, s6)
+    store(out, to + v7, s7)
+    store(out, to + v8, s8)
+    store(out, to + v9, s9)
+
+
+@compiled
+def _add_four(source: Array, at: int, offsets: Array, scalars: Array, first: int, stop: int, out: Array, to: int) -> None:
+    """Add to four vectors of `out`: even and odd entries apart, so that no sum waits for the one before it."""
+    v = lanes(out)
+    v2, v3 = v + v, v + v + v
+    s0, s1, s2, s3 = load(out, to), load(out, to + v), load(out, to + v2), load(out, to + v3)
+    t0, t1, t2, t3 = fill(out, 0), fill(out, 0), fill(out, 0), fill(out, 0)
+    for e in range(first, stop - 1, 2):
+        scalar, other = scalars[e], scalars[e + 1]
+        row, other_row = at + np.uint64(offsets[e]), at + np.uint64(offsets[e + 1])
+        s0 = madd(s0, scalar, load(source, row))
+        s1 = madd(s1, scalar, load(source, row + v))
+        s2 = madd(s2, scalar, load(source, row + v2))
+        s3 = madd(s3, scalar, load(source, row + v3))
+        t0 = madd(t0, other, load(source, other_row))
+        t1 = madd(t1, other, load(source, other_row + v))
+        t2 = madd(t2, other, load(source, other_row + v2))
+        t3 = madd(t3, other, load(source, other_row + v3))
+    if (stop - first) % 2 == 1:
+        scalar = scalars[stop - 1]
+        row = at + np.uint64(offsets[stop - 1])
+        s0 = madd(s0, scalar, load(source, row))
+        s1 = madd(s1, scalar, load(source, row + v))
+        s2 = madd(s2, scalar, load(source, row + v2))
+        s3 = madd(s3, scalar, load(source, row + v3))
+    store(out, to, add(s0, t0))
+    store(out, to + v, add(s1, t1))
+    store(out, to + v2, add(s2, t2))
+    store(out, to + v3, add(s3, t3))
+
+
+@compiled
+def _add_one(source: Array, at: int, offsets: Array, scalars: Array, first: int, stop: int, out: Array, to: int) -> None:
+    """Add to one vector of `out`."""
+    total = load(out, to)
+    for e in range(first, stop):
+        total = madd(total, scalars[e], load(source, at + np.uint64(offsets[e])))
+    store(out, to, total)
+
+
+@compiled
+def add_lists(
+    source: Array,
+    source_pieces: Array,
+    offsets: Array,
+    scalars: Array,
+    counts: Array,
+    capacity: int,
+    out: Array,
+    out_rows: Array,
+    out_pieces: Array,
+    length: int,
+) -> None:
+    """Add the sum of each list's scaled rows of `source` to a row of `out`.
+
+    A row is made of pieces of `length` numbers, whole vectors: piece i lies ``source_pieces[i]`` behind an entry's
+    offset, and ``out_pieces[i]`` behind the list's ``out_rows[l]``. List l begins at place ``l * capacity``.
+    """
+    width = lanes(out)
+    vectors = np.int64(length) // np.int64(width)
+    for i in range(len(source_pieces)):
+        part = 0
+        while part < vectors:
+            left = vectors - part
+            skip = np.uint64(part) * width
+            at, piece = source_pieces[i] + skip, out_pieces[i] + skip
+            for l in range(len(counts)):
+                if counts[l] > 0:
+                    first, to = l * capacity, out_rows[l] + piece
+                    if left >= 10:
+                        _add_ten(source, at, offsets, scalars, first, first + counts[l], out, to)
+                    elif left >= 4:
+                        _add_four(source, at, offsets, scalars, first, first + counts[l], out, to)
+                    else:
+                        _add_one(source, at, offsets, scalars, first, first + counts[l], out, to)
+            part += 10 if left >= 10 else 4 if left >= 4 else 1
+
+
+@compiled
+def lists_by_filter(
+    dy: Array, argmax: Array, row: int, f: int, first: int, places: int, rows: Array, offsets: Array, scalars: Array, counts: Array, capacity: int
+) -> None:
+    """Sort the live gradients of some pooled pixels by filter, for ``len(counts)`` filters from `first` on.
+
+    Pooled pixel p lies at ``(row + p) * f`` of `dy` and `argmax`; its place q is at offset ``rows[p * places + q]``.
+    """
+    counts[:] = 0
+    for p in range(len(rows) // places):
+        at = (row + p) * f + first
+        for l in range(len(counts)):
+            place = np.int64(argmax[at + l])
+            live = place < places
+            e = l * capacity + counts[l]
+            # Written in any case and overwritten by the next one where this one is dead: no branch to mispredict.
+            offsets[e] = rows[p * places + (place if live else 0)]
+            scalars[e] = dy[at + l]
+            counts[l] += live
+
+
+@compiled
+def lists_by_pixel(
+    dy: Array, argmax: Array, row: int, f: int, places: int, k: int, offsets: Array, scalars: Array, counts: Array
+) -> None:
+    """Sort the live gradients of ``len(counts) // places`` pooled pixels by pixel; filter c has the offset ``c * k``."""
+    counts[:] = 0
+    for p in range(len(counts) // places):
+        at = (row + p) * f
+        for c in range(f):
+            place = np.int64(argmax[at + c])
+            if place < places:
+                l = p * places + place
+                e = l * f + counts[l]
+                offsets[e] = c * k
+                scalars[e] = dy[at + c]
+                counts[l] += 1
+
+
+@compiled
+def transpose(a: Array, rows: int, columns: int, row_step: int, out: Array, out_step: int) -> None:
+    """Fill `out` (columns, rows) from `a` (rows, columns), both flat, in squares that fit into the cache."""
+    for top in range(0, rows, 16):
+        for left in range(0, columns, 16):
+            for c in range(left, min(left + 16, columns)):
+                for r in range(top, min(top + 16, rows)):
+                    out[c * out_step + r] = a[r * row_step + c]
