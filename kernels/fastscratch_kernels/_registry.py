@@ -15,16 +15,16 @@ BACKENDS = ("numpy", "numba", "cython")
 AUTO_ORDER = ("cython", "numba", "numpy")
 
 KERNELS: dict[str, dict[str, str]] = {
-    "im2col": {"numpy": "im2col_numpy"},
-    "col2im": {"numpy": "im2col_numpy"},
-    "conv2d": {"numpy": "conv2d_numpy"},
-    "conv2d_backward": {"numpy": "conv2d_numpy"},
-    "maxpool2d": {"numpy": "maxpool2d_numpy"},
-    "maxpool2d_backward": {"numpy": "maxpool2d_numpy"},
-    "avgpool2d": {"numpy": "avgpool2d_numpy"},
-    "avgpool2d_backward": {"numpy": "avgpool2d_numpy"},
-    "conv2d_relu_maxpool2d": {"numpy": "conv2d_relu_maxpool2d_numpy"},
-    "conv2d_relu_maxpool2d_backward": {"numpy": "conv2d_relu_maxpool2d_numpy"},
+    "im2col": {"numpy": "im2col_numpy", "numba": "im2col_numba"},
+    "col2im": {"numpy": "im2col_numpy", "numba": "im2col_numba"},
+    "conv2d": {"numpy": "conv2d_numpy", "numba": "conv2d_numba"},
+    "conv2d_backward": {"numpy": "conv2d_numpy", "numba": "conv2d_numba"},
+    "maxpool2d": {"numpy": "maxpool2d_numpy", "numba": "maxpool2d_numba"},
+    "maxpool2d_backward": {"numpy": "maxpool2d_numpy", "numba": "maxpool2d_numba"},
+    "avgpool2d": {"numpy": "avgpool2d_numpy", "numba": "avgpool2d_numba"},
+    "avgpool2d_backward": {"numpy": "avgpool2d_numpy", "numba": "avgpool2d_numba"},
+    "conv2d_relu_maxpool2d": {"numpy": "conv2d_relu_maxpool2d_numpy", "numba": "conv2d_relu_maxpool2d_numba"},
+    "conv2d_relu_maxpool2d_backward": {"numpy": "conv2d_relu_maxpool2d_numpy", "numba": "conv2d_relu_maxpool2d_numba"},
 }
 """op -> backend -> module of this package that holds a function with the op's name."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 import os
@@ -59,9 +60,15 @@ def set_num_threads(n: int | None = None) -> None:
     _num_threads = n
 
 
+@functools.cache
+def _default_num_threads() -> int:
+    """Return `available_cores` as it was at the first call: kernels ask before every run, and it reads a file."""
+    return available_cores()
+
+
 def get_num_threads() -> int:
     """Return the number of threads set, else the number of cores that this process may use."""
-    return _num_threads if _num_threads is not None else available_cores()
+    return _num_threads if _num_threads is not None else _default_num_threads()
 
 
 def set_from_environment() -> None:

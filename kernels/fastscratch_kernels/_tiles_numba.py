@@ -24,6 +24,10 @@ TILE = 4
 PIXELS = 128
 """Output pixels that go through all panels together: what they read stays in the first-level cache."""
 
+DW_PIXELS = 32
+"""The same for the gradient of the filters. Fewer: there the numbers of one channel lie a pixel apart, and with 128
+channels no more than 64 of them find a place in the first-level cache."""
+
 
 @compiled
 def round_up(size: int, step: int) -> int:
@@ -113,40 +117,38 @@ def multiply(
 
 @compiled
 def multiply_transposed(
-    a: Array, a_pixels: Array, a_rows: Array, b: Array, b_pixels: Array, b_at: int, out: Array, out_rows: Array, out_at: int
+    a: Array, a_pixels: Array, a_rows: Array, b: Array, b_pixels: Array, columns: int, out: Array, out_rows: Array
 ) -> None:
-    """Add to `out` the products of columns of `a` by two vectors of columns of `b`, summed over pixels.
+    """Add to `out` the products of columns of `a` by columns of `b`, summed over pixels.
 
-    ``out[out_rows[r] + out_at + c] += sum over p of a[a_pixels[p] + a_rows[r]] * b[b_pixels[p] + b_at + c]``, for a
-    multiple of four rows r, of which the last may be repeated.
+    ``out[out_rows[r] + c] += sum over p of a[a_pixels[p] + a_rows[r]] * b[b_pixels[p] + c]``, for whole panels of
+    columns c, and a multiple of four rows r, of which the last may be repeated.
     """
     width = lanes(out)
-    at = np.uint64(out_at)
-    column = np.uint64(b_at)
     for r in range(0, len(a_rows), TILE):
-        y0, y1 = out_rows[r] + at, out_rows[r + 1] + at
-        y2, y3 = out_rows[r + 2] + at, out_rows[r + 3] + at
         x0, x1, x2, x3 = a_rows[r], a_rows[r + 1], a_rows[r + 2], a_rows[r + 3]
-        s00, s01 = load(out, y0), load(out, y0 + width)
-        s10, s11 = load(out, y1), load(out, y1 + width)
-        s20, s21 = load(out, y2), load(out, y2 + width)
-        s30, s31 = load(out, y3), load(out, y3 + width)
-        for p in range(len(a_pixels)):
-            x = a_pixels[p]
-            v = b_pixels[p] + column
-            v0, v1 = load(b, v), load(b, v + width)
-            s00, s01 = madd(s00, a[x + x0], v0), madd(s01, a[x + x0], v1)
-            s10, s11 = madd(s10, a[x + x1], v0), madd(s11, a[x + x1], v1)
-            s20, s21 = madd(s20, a[x + x2], v0), madd(s21, a[x + x2], v1)
-            s30, s31 = madd(s30, a[x + x3], v0), madd(s31, a[x + x3], v1)
-        store(out, y0, s00)
-        store(out, y0 + width, s01)
-        store(out, y1, s10)
-        store(out, y1 + width, s11)
-        store(out, y2, s20)
-        store(out, y2 + width, s21)
-        store(out, y3, s30)
-        store(out, y3 + width, s31)
+        for at in range(np.uint64(0), np.uint64(columns), width + width):
+            y0, y1, y2, y3 = out_rows[r] + at, out_rows[r + 1] + at, out_rows[r + 2] + at, out_rows[r + 3] + at
+            s00, s01 = load(out, y0), load(out, y0 + width)
+            s10, s11 = load(out, y1), load(out, y1 + width)
+            s20, s21 = load(out, y2), load(out, y2 + width)
+            s30, s31 = load(out, y3), load(out, y3 + width)
+            for p in range(len(a_pixels)):
+                x = a_pixels[p]
+                v = b_pixels[p] + at
+                v0, v1 = load(b, v), load(b, v + width)
+                s00, s01 = madd(s00, a[x + x0], v0), madd(s01, a[x + x0], v1)
+                s10, s11 = madd(s10, a[x + x1], v0), madd(s11, a[x + x1], v1)
+                s20, s21 = madd(s20, a[x + x2], v0), madd(s21, a[x + x2], v1)
+                s30, s31 = madd(s30, a[x + x3], v0), madd(s31, a[x + x3], v1)
+            store(out, y0, s00)
+            store(out, y0 + width, s01)
+            store(out, y1, s10)
+            store(out, y1 + width, s11)
+            store(out, y2, s20)
+            store(out, y2 + width, s21)
+            store(out, y3, s30)
+            store(out, y3 + width, s31)
 
 
 @compiled

@@ -19,7 +19,7 @@ from ._grouped_numba import conv2d_backward_grouped, conv2d_grouped
 from ._jit_numba import compiled, flat
 from ._parallel import chunk_size, run_chunks
 from ._simd_numba import lanes
-from ._tiles_numba import PIXELS, TILE, block_size, multiply, multiply_transposed, pack, pixel_rows, round_up
+from ._tiles_numba import DW_PIXELS, PIXELS, TILE, block_size, multiply, multiply_transposed, pack, pixel_rows, round_up
 from .shapes import Pair
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -115,7 +115,6 @@ def _conv2d_dw_rows(
     start: int,
     stop: int,
 ) -> None:
-    block = int(2 * lanes(dw))
     k = len(pieces) * length
     # Rows of dw, four a tile, and where the numbers they belong to lie in a patch
     rows = np.arange(start * TILE, stop * TILE)
@@ -126,16 +125,15 @@ def _conv2d_dw_rows(
         x_offsets[r] = pieces[row // length] + np.uint64(row % length)
         dw_rows[r] = np.uint64(row) * np.uint64(columns)
     dw[start * TILE * columns : min(stop * TILE, k) * columns] = 0
-    x_rows = np.empty(PIXELS, dtype=np.uint64)
-    dy_rows = np.empty(PIXELS, dtype=np.uint64)
+    x_rows = np.empty(DW_PIXELS, dtype=np.uint64)
+    dy_rows = np.empty(DW_PIXELS, dtype=np.uint64)
     last = n * len(pixels)
-    for first in range(0, last, PIXELS):
-        count = min(PIXELS, last - first)
+    for first in range(0, last, DW_PIXELS):
+        count = min(DW_PIXELS, last - first)
         pixel_rows(pixels, image, first, last, x_rows[:count])
         for p in range(count):
             dy_rows[p] = np.uint64(first + p) * np.uint64(columns)
-        for at in range(0, columns, block):
-            multiply_transposed(x, x_rows[:count], x_offsets, dy, dy_rows[:count], at, dw, dw_rows, at)
+        multiply_transposed(x, x_rows[:count], x_offsets, dy, dy_rows[:count], columns, dw, dw_rows)
 
 
 @compiled
