@@ -298,7 +298,7 @@ def _check_ranges(config: TrainConfig) -> None:
 def _check_names(config: TrainConfig) -> None:
     for name, known in known_names().items():
         value = getattr(config, name)
-        if value is None or (name == "data" and ("/" in value or "\\" in value or Path(value).is_dir())):
+        if value is None or (name == "data" and ("/" in value or "\\" in value or Path(value).expanduser().is_dir())):
             continue  # data: a folder of images; data.load says what is wrong with it
         if value not in known:
             extra = ", or a folder of images" if name == "data" else ""
@@ -368,3 +368,20 @@ def read_config(path: str | Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ValueError(f"{path}: must hold names and values, got a {type(values).__name__}")
     return values
+
+
+def read_run_config(folder: Path) -> TrainConfig:
+    """Read the config of a run.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist or holds no run.
+    TypeError, ValueError
+        If its ``config.json`` is not one.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no run {folder}: no such folder")
+    if not (folder / CONFIG_FILE).exists():
+        raise FileNotFoundError(f"{folder} is not the folder of a run: it holds no {CONFIG_FILE}")
+    return TrainConfig.from_mapping(read_config(folder), source=str(folder / CONFIG_FILE)).validate()

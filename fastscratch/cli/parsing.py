@@ -125,21 +125,27 @@ def _read(word: str, hint: Any) -> Any:
 
 
 def one_line(text: str) -> str:
-    r"""Return what a (boxed) message says first, as one line: no borders, up to the first rule.
+    r"""Return what a message in a box says first, as one line.
+
+    A box has a title, in its border or, where the terminal knows no borders, above a rule; then the message; then,
+    below another rule, advice.
 
     Examples
     --------
     >>> one_line("╭─ Value error ─╮\n│ must be     │\n│ positive    │\n│ ─────────── │\n│ see help    │\n╰───╯")
     'must be positive'
+    >>> one_line("Value error\n-----------\n  must be\n  positive\n  --------\n  see help")
+    'must be positive'
     """
-    lines: list[str] = []
+    sections: list[list[str]] = [[]]
     for line in text.splitlines():
-        line = line.strip("│ \t")
-        if line.startswith("─") and lines:
-            break
-        if line and line[0] not in "╭╰─":
-            lines.append(line)
-    joined = " ".join(" ".join(lines).split())
+        words = line.strip("│ \t")
+        if words and set(words) <= set("─-"):
+            sections.append([])
+        elif words and words[0] not in "╭╰":
+            sections[-1].append(words)
+    has_title = "╭" not in text and len(sections) > 1
+    joined = " ".join(" ".join(sections[1 if has_title else 0]).split())
     joined = re.sub(r"^Error parsing (\S+):", r"\1", joined)
     joined = re.sub(r"^Missing value for argument '(\S+)'\. Expected .*", r"\1 needs a value", joined)
     return re.sub(r"^Missing from [^:]*:", "missing", joined)

@@ -1,1 +1,6 @@
-""""""
+"""Doors to the ecosystem. Import the one that is wanted; nothing else of the project imports them.
+
+fastscratch.interop.layouts        weights in PyTorch's layout and back, in NumPy alone
+fastscratch.interop.safetensors    weights as a file that PyTorch's users read and write
+fastscratch.interop.torch          a PyTorch twin of a model; needs PyTorch
+"""

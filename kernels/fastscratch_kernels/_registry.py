@@ -122,7 +122,11 @@ def active_backend(op: str = "conv2d") -> str:
     BackendUnavailableError
         If the backend in force has no kernel for `op`.
     """
-    name = selected_backend()
+    return _column(op, selected_backend())
+
+
+def _column(op: str, name: str) -> str:
+    """Return the backend that computes `op` where `name` is asked for."""
     can = available(op)
     if name == "auto":
         return next(candidate for candidate in AUTO_ORDER if candidate in can)
@@ -148,14 +152,13 @@ def kernel(op: str, backend: str | None = None) -> Callable[..., None]:
     BackendUnavailableError
         If the backend asked for cannot be had, or has no kernel for `op`.
     """
-    if backend is not None:
-        with use_backend(backend):
-            return kernel(op)
-    key = (op, selected_backend())
-    function = _functions.get(key)
+    name = selected_backend() if backend is None else _check_name(backend)
+    function = _functions.get((op, name))
     if function is None:
-        module = KERNELS[op][active_backend(op)]
-        function = _functions[key] = getattr(importlib.import_module(f"{__package__}.{module}"), op)
+        _require(name)
+        column = _column(op, name)
+        module = importlib.import_module(f"{__package__}.{KERNELS[op][column]}")
+        function = _functions[op, name] = getattr(module, op)
     return function
 
 

@@ -78,8 +78,8 @@ def conv2d_backward(
     c, fg = x.shape[3], f // groups
     dw[...] = 0
     if db is not None:
-        # As a product, not dy.sum(axis=0): that adds row after row, and in float32 its error grows with M.
-        np.matmul(np.ones(n * oh * ow, dtype=dy.dtype), dy.reshape(-1, f), out=db)
+        # One axis after the other: adding all M rows to one sum in float32 has an error that grows with M.
+        np.sum(dy.sum(axis=0).sum(axis=0), axis=0, out=db)
     for block in _image_blocks(n, oh * ow * kh * kw * c * x.itemsize):
         patches = _patches(x[block], (kh, kw), stride, padding, dilation, oh, ow, groups)
         rows_dy = dy[block].reshape(-1, f)

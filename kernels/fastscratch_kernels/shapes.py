@@ -65,8 +65,10 @@ def window_shape(
     Raises
     ------
     ValueError
-        If not a single window fits.
+        If not a single window fits, or if the images hold no numbers (a window could lie in the border whole).
     """
+    if min(x_shape[1:]) < 1:
+        raise ValueError(f"H, W and C must be at least 1, N alone may be 0: x {x_shape}")
     h, w = x_shape[1:3]
     oh = output_size(h, kernel[0], stride[0], padding[0], dilation[0])
     ow = output_size(w, kernel[1], stride[1], padding[1], dilation[1])

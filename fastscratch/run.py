@@ -1,0 +1,288 @@
+"""From a config to a run: data, network, loss, optimizer, schedule and trainer, and the folder that keeps it all.
+
+>>> from fastscratch import run
+>>> from fastscratch.config import TrainConfig
+>>> started = run.start(TrainConfig(data="shapes10", epochs=1))  # doctest: +SKIP
+>>> history = started.fit()  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import math
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import fastscratch_kernels
+from fastscratch import data as data_sets
+from fastscratch import losses, models, optim, schedules
+from fastscratch.config import CONFIG_FILE, TrainConfig, known_names, read_run_config
+from fastscratch.data import ImageDataset
+from fastscratch.data.augment import AUGMENTATIONS
+from fastscratch.nn import Module
+from fastscratch.training import (
+    Callback,
+    EarlyStopping,
+    History,
+    JsonLines,
+    Trainer,
+    checkpoint,
+    collect_metrics,
+    write_metrics,
+)
+from fastscratch.training.atomic import write_atomically
+
+HISTORY_FILE = "history.jsonl"
+METRICS_FILE = "metrics.json"
+CURVES_FILE = "curves.png"
+RUN_FILES = (CONFIG_FILE, HISTORY_FILE, METRICS_FILE, checkpoint.FILE_NAME)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A training run that has its folder and everything it needs.
+
+    Attributes
+    ----------
+    config : TrainConfig
+        As it is stored: validated, and with the data set that "auto" took by name.
+    folder : Path
+        Where its files are.
+    train, valid : ImageDataset
+        What it trains and validates on.
+    trainer : Trainer
+        With the model, the optimizer, and, for a resumed run, the state of the last checkpoint.
+    """
+
+    config: TrainConfig
+    folder: Path
+    train: ImageDataset
+    valid: ImageDataset
+    trainer: Trainer
+
+    def fit(self) -> History:
+        """Train to the last epoch of the config."""
+        return self.trainer.fit(self.train, self.valid, epochs=self.config.epochs)
+
+    def write_results(self) -> dict[str, Any]:
+        """Evaluate on all data and write ``metrics.json`` and ``curves.png``.
+
+        Returns
+        -------
+        metrics : dict
+            As `fastscratch.training.metrics.collect_metrics` gives it.
+        """
+        from fastscratch.report import figures
+
+        metrics = collect_metrics(self.trainer, self.train, self.valid)
+        write_metrics(self.folder / METRICS_FILE, metrics)
+        history, config = self.trainer.history, self.config
+        title = (
+            f"{config.model} on {self.train.name}, {len(self.train):,} images, batch {config.batch_size}, "
+            f"{config.optimizer}, lr {config.lr:g}"
+        )
+        steps = math.ceil(len(self.train) / config.batch_size)
+        curves = figures.curves(history.rows, history.batch_losses, steps_per_epoch=steps, title=title)
+        figures.save(curves, self.folder / CURVES_FILE)
+        return metrics
+
+
+def start(config: TrainConfig, *, callbacks: Sequence[Callback] = ()) -> Run:
+    """Prepare a run: choose kernels, load data, build everything, make the folder or take up the one to resume.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Validated here. With `config.resume`, the settings that decide the result must be those of that run.
+    callbacks : sequence of Callback
+        Told about the training in addition to what writes ``history.jsonl``.
+
+    Returns
+    -------
+    run : Run
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a field that makes no sense, images that do not fit the network, a folder that holds a run already, a
+        resumed run with other settings or other data.
+    OSError
+        If a file or folder cannot be read or made.
+    BackendUnavailableError
+        If the kernels asked for by name cannot be had.
+    """
+    config = _with_absolute_data(config.validate())
+    if config.resume is not None:
+        check_resumable(config, Path(config.resume))
+    elif config.out is not None:
+        check_free(Path(config.out))
+    use_kernels(config)
+    train, valid = load_data(config)
+    if config.data == "auto":
+        config = dataclasses.replace(config, data=train.name)
+    # What can fail comes before the folder is made, so that a mistake leaves none behind.
+    model = models.build(config.model, train.image_shape, train.num_classes, config.seed, config.init)
+    optimizer = make_optimizer(config, model)
+    schedule = make_schedule(config, optimizer, math.ceil(len(train) / config.batch_size))
+    criterion = losses.LOSSES[config.loss](label_smoothing=config.label_smoothing)
+    folder = _make_folder(config) if config.resume is None else Path(config.resume)
+    own: list[Callback] = [JsonLines(folder / HISTORY_FILE)]
+    if config.early_stopping is not None:
+        own.append(EarlyStopping("valid_loss", patience=config.early_stopping))
+    trainer = Trainer(
+        model,
+        criterion,
+        optimizer,
+        schedule=schedule,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        augment=AUGMENTATIONS[config.augment](),
+        callbacks=[*own, *callbacks],
+        checkpoint=folder,
+        checkpoint_every=config.checkpoint_every,
+        config=config.fixed_fields(),
+    )
+    if (folder / checkpoint.FILE_NAME).exists():
+        trainer.resume(folder)
+    write_atomically(folder / CONFIG_FILE, (json.dumps(config.to_mapping(), indent=2) + "\n").encode())
+    return Run(config, folder, train, valid, trainer)
+
+
+def use_kernels(config: TrainConfig) -> None:
+    """Set the backend and the number of threads that a config asks for.
+
+    "auto" leaves what was chosen before (`use_backend` or ``FASTSCRATCH_BACKEND``), None threads likewise.
+
+    Raises
+    ------
+    ValueError
+        If ``FASTSCRATCH_BACKEND`` names no backend.
+    BackendUnavailableError
+        If the backend asked for cannot be had.
+    """
+    if config.backend == "auto":
+        fastscratch_kernels.selected_backend()  # a mistake in the environment shows now, not in the first layer
+    else:
+        fastscratch_kernels.use_backend(config.backend)
+    fastscratch_kernels.set_num_threads(config.threads or fastscratch_kernels.get_num_threads())
+
+
+def load_data(config: TrainConfig) -> tuple[ImageDataset, ImageDataset]:
+    """Load the images that a config trains and validates on.
+
+    Returns
+    -------
+    train, valid : ImageDataset
+        Both subsampled alike, as in the report; `valid` is the test set, or with ``validation`` above 0 a share
+        of the training set, which `train` then lacks.
+    """
+    train, test = data_sets.load(config.data)
+    train, test = (part.subsample(config.subsample, config.seed) for part in (train, test))
+    return train.split(config.validation, config.seed) if config.validation else (train, test)
+
+
+def make_optimizer(config: TrainConfig, model: Module) -> optim.Optimizer:
+    """Make the optimizer that a config describes; a weight decay of None leaves the optimizer's own default."""
+    options: dict[str, Any] = {"lr": config.lr}
+    if config.weight_decay is not None:
+        options["weight_decay"] = config.weight_decay
+    if config.optimizer == "sgd":
+        options |= {"momentum": config.momentum, "nesterov": config.nesterov}
+    return optim.OPTIMIZERS[config.optimizer](model.parameters(), **options)
+
+
+def make_schedule(config: TrainConfig, optimizer: optim.Optimizer, steps_per_epoch: int) -> schedules.Schedule:
+    """Make the schedule that a config describes; epochs become steps where the schedule counts those."""
+    steps = config.epochs * steps_per_epoch
+    options: dict[str, dict[str, Any]] = {
+        "constant": {},
+        "step": {"step_size": config.step_size, "gamma": config.gamma},
+        "multistep": {"milestones": config.milestones, "gamma": config.gamma},
+        "cosine": {
+            "total_steps": steps,
+            "warmup_steps": round(config.warmup_epochs * steps_per_epoch),
+            "final_lr": config.final_lr,
+        },
+        "onecycle": {"max_lr": config.lr, "total_steps": steps, "pct_start": config.pct_start},
+    }
+    return schedules.SCHEDULES[config.schedule](optimizer, **options[config.schedule])
+
+
+def check_free(folder: Path) -> None:
+    """Make sure that a run can be written into a folder, which may exist if it holds no run.
+
+    Raises
+    ------
+    FileExistsError
+        If it holds a run.
+    OSError
+        If it is a file, lies below one, or cannot be written.
+    """
+    taken = [name for name in RUN_FILES if (folder / name).exists()]
+    if taken:
+        raise FileExistsError(
+            f"{folder} holds a run already ({taken[0]}); go on with it by --resume {folder}, or choose another --out"
+        )
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise NotADirectoryError(f"cannot write to {folder}: {existing} is not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise PermissionError(f"cannot write to {folder}: no permission to make files in {existing}")
+
+
+def check_resumable(config: TrainConfig, folder: Path) -> None:
+    """Make sure that a folder holds a run that a config may go on with.
+
+    Raises
+    ------
+    ValueError
+        If a setting that decides the result differs; all of them are named. Or if there are epochs in the history
+        but no checkpoint to go on from.
+    OSError
+        If there is no run.
+    """
+    stored = read_run_config(folder).fixed_fields()
+    asked = config.fixed_fields()
+    differences = [
+        f"{name} is {stored.get(name)} there, {asked.get(name)} here"
+        for name in {**stored, **asked}
+        if stored.get(name) != asked.get(name)
+    ]
+    if differences:
+        raise ValueError(f"cannot resume {folder} with other settings: {'; '.join(differences)}")
+    if config.out is not None and Path(config.out).resolve() != folder.resolve():
+        raise ValueError(f"a resumed run stays in its folder {folder}; leave out --out {config.out}")
+    history = folder / HISTORY_FILE
+    if not (folder / checkpoint.FILE_NAME).exists() and history.exists() and history.stat().st_size:
+        raise ValueError(f"cannot resume {folder}: it has epochs in {HISTORY_FILE} but no {checkpoint.FILE_NAME}")
+
+
+def _with_absolute_data(config: TrainConfig) -> TrainConfig:
+    """Replace a folder of images by its absolute path, so that the run can be resumed from anywhere."""
+    if config.data in known_names()["data"]:
+        return config
+    return dataclasses.replace(config, data=str(Path(config.data).expanduser().resolve()))
+
+
+def _make_folder(config: TrainConfig) -> Path:
+    """Make the run's folder: `config.out`, or a new one in ``runs`` named after time, model and data."""
+    if config.out is not None:
+        folder = Path(config.out)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    name = f"{time.strftime('%Y%m%d-%H%M%S')}-{config.model}-{Path(config.data).name}"
+    for number in itertools.count(1):
+        folder = Path("runs", name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue  # another run began in the same second
+        return folder
+    raise AssertionError("unreachable")

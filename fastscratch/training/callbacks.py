@@ -1,0 +1,264 @@
+"""Things that happen beside training: five hooks, and the callbacks that most runs want."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from fastscratch.training.history import History, Row
+
+if TYPE_CHECKING:
+    from fastscratch.training.trainer import Trainer
+
+MONITORS = ("train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
+
+
+class Callback:
+    """Base of all callbacks: override the hooks you need.
+
+    Hooks run in the order of the trainer's list. They may read everything on the trainer, ask it to `stop`, and
+    `save` it; an exception in one ends the run.
+    """
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        """Run before the first batch of a `fit`, also of one that goes on after a resume."""
+
+    def on_epoch_start(self, trainer: Trainer) -> None:
+        """Run before the batches of an epoch, or what is left of them after a resume."""
+
+    def on_batch_end(self, trainer: Trainer, loss: float, lr: float, epoch: int, batch: int) -> None:
+        """Run after an optimizer step.
+
+        Parameters
+        ----------
+        trainer : Trainer
+            Its `state` has the sums of the epoch so far.
+        loss : float
+            Mean loss of this batch, before the step.
+        lr : float
+            Learning rate of this step.
+        epoch, batch : int
+            Which epoch, and which batch of it, both from 1.
+        """
+
+    def on_epoch_end(self, trainer: Trainer, row: Row) -> None:
+        """Run after an epoch and its evaluation, when `row` is in the history already."""
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """Run when a `fit` ends, whether it is done, stopped or failed."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run must know, as JSON can hold it; {} if there is nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned."""
+
+
+class Best:
+    """Remember the best value of a monitored column.
+
+    Parameters
+    ----------
+    monitor : str
+        One of `MONITORS`.
+    mode : {"min", "max"}, optional
+        What is better; by default smaller for a loss, larger for an accuracy.
+    min_delta : float
+        By how much a value must be better to count, at least 0.
+
+    Attributes
+    ----------
+    value : float or None
+        The best one so far; None before the first.
+
+    Raises
+    ------
+    ValueError
+        If the column or the mode is unknown, or `min_delta` is not a finite number of at least 0.
+    """
+
+    def __init__(self, monitor: str, mode: Literal["min", "max"] | None = None, min_delta: float = 0.0) -> None:
+        if monitor not in MONITORS:
+            raise ValueError(f"unknown monitor {monitor!r}, known are {', '.join(MONITORS)}")
+        if mode not in (None, "min", "max"):
+            raise ValueError(f"mode must be 'min', 'max' or None, got {mode!r}")
+        if not (math.isfinite(min_delta) and min_delta >= 0):
+            raise ValueError(f"min_delta must be a finite number of at least 0, got {min_delta!r}")
+        self.monitor = monitor
+        self.min_delta = min_delta
+        self._larger_is_better = mode == "max" if mode else monitor.endswith("accuracy")
+        self.value: float | None = None
+
+    def update(self, row: Row) -> bool:
+        """Look at an epoch's row; return whether it is the best so far."""
+        value = row[self.monitor]
+        if value is None:
+            raise ValueError(f"cannot monitor {self.monitor}: fit was given no validation data")
+        if self.value is not None:
+            gain = value - self.value if self._larger_is_better else self.value - value
+            if not gain > self.min_delta:
+                return False
+        self.value = float(value)
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is monitored and its best value."""
+        return {"monitor": self.monitor, "best": self.value}
+
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """Take back the best value; return False where another column was monitored, whose best means nothing here."""
+        if state["monitor"] != self.monitor:
+            return False
+        self.value = state["best"]
+        return True
+
+
+class EarlyStopping(Callback):
+    """Stop when a column has not improved for some epochs.
+
+    Parameters
+    ----------
+    monitor : str
+        One of ``train_loss``, ``train_accuracy``, ``valid_loss``, ``valid_accuracy``.
+    patience : int
+        How many epochs in a row without a new best value end the run, at least 1.
+    min_delta : float
+        By how much a value must be better to count as a new best.
+    mode : {"min", "max"}, optional
+        What is better; by default smaller for a loss, larger for an accuracy.
+
+    Raises
+    ------
+    ValueError
+        If the monitor or the mode is unknown, or a number is out of range.
+
+    Notes
+    -----
+    The best value and the epochs waited are part of a checkpoint: a resumed run stops where an undisturbed one
+    would have. It does not bring back the best weights; `BestCheckpoint` keeps those.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "valid_loss",
+        patience: int = 5,
+        min_delta: float = 0.0,
+        mode: Literal["min", "max"] | None = None,
+    ) -> None:
+        if not isinstance(patience, int) or isinstance(patience, bool) or patience < 1:
+            raise ValueError(f"patience must be an int of at least 1, got {patience!r}")
+        self.patience = patience
+        self.best = Best(monitor, mode, min_delta)
+        self.waited = 0
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        """Stop at once where the patience was used up before."""
+        self._stop_if_due(trainer)
+
+    def on_epoch_end(self, trainer: Trainer, row: Row) -> None:
+        """Count the epochs since the best one."""
+        self.waited = 0 if self.best.update(row) else self.waited + 1
+        self._stop_if_due(trainer)
+
+    def _stop_if_due(self, trainer: Trainer) -> None:
+        if self.waited >= self.patience:
+            trainer.stop(f"{self.best.monitor} has not improved on {self.best.value} for {self.waited} epochs")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value and the epochs waited since."""
+        return {**self.best.state_dict(), "waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned; start anew where another column was monitored."""
+        if self.best.load_state_dict(state):
+            self.waited = int(state["waited"])
+
+
+class BestCheckpoint(Callback):
+    """Keep a checkpoint of the best epoch.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, for example ``run1/best.safetensors``; its folder is made where it is missing. It can be
+        evaluated and resumed as any other checkpoint.
+    monitor : str
+        One of ``train_loss``, ``train_accuracy``, ``valid_loss``, ``valid_accuracy``.
+    mode : {"min", "max"}, optional
+        What is better; by default smaller for a loss, larger for an accuracy.
+
+    Raises
+    ------
+    ValueError
+        If the monitor or the mode is unknown.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        monitor: str = "valid_accuracy",
+        mode: Literal["min", "max"] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.best = Best(monitor, mode)
+
+    def on_epoch_end(self, trainer: Trainer, row: Row) -> None:
+        """Write the checkpoint if this epoch is the best so far."""
+        if self.best.update(row):
+            trainer.save(self.path, keep_previous=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best value."""
+        return self.best.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned; start anew where another column was monitored."""
+        self.best.load_state_dict(state)
+
+
+class HistoryFile(Callback):
+    """Keep the history in a file: base of `JsonLines` and `CsvLog`.
+
+    The file is written anew, in one step, at the start of a fit and after each epoch, from the history that a
+    resumed trainer has restored. So an epoch that was repeated after a crash is not in it twice.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; its folder is made where it is missing.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        """Write the epochs done so far."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.write(trainer.history)
+
+    def on_epoch_end(self, trainer: Trainer, row: Row) -> None:
+        """Write all epochs including this one."""
+        self.write(trainer.history)
+
+    def write(self, history: History) -> None:
+        """Write the file."""
+        raise NotImplementedError
+
+
+class JsonLines(HistoryFile):
+    """Keep the history in a file such as ``run1/history.jsonl``, one JSON object a line; see `HistoryFile`."""
+
+    def write(self, history: History) -> None:
+        """Write the file."""
+        history.to_jsonl(self.path)
+
+
+class CsvLog(HistoryFile):
+    """Keep the history in a file such as ``run1/history.csv``, with a heading; see `HistoryFile`."""
+
+    def write(self, history: History) -> None:
+        """Write the file."""
+        history.to_csv(self.path)

@@ -1,0 +1,76 @@
+"""What a trainer was made of, as plain values: what must be the same when a run is taken up again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import fastscratch_kernels
+from fastscratch.training.evaluation import model_dtype
+
+if TYPE_CHECKING:
+    from fastscratch.nn import Module
+    from fastscratch.training.trainer import Trainer
+
+
+def describe_settings(trainer: Trainer) -> dict[str, Any]:
+    """Describe everything outside a run's state that its bits depend on.
+
+    Returns
+    -------
+    dict
+        Plain values: ``batch_size``, ``eval_batch_size``, ``seed``, ``augment``, ``lr`` (the schedule's base, or
+        without one that of the optimizer when the trainer was made), ``criterion``, ``optimizer`` and ``schedule``
+        with their options, ``backend``, ``dtype``, and each layer as ``model.<name>``.
+
+    Notes
+    -----
+    Not in here, because a resumed run may have them otherwise: the number of epochs (a schedule that depends on it
+    has its steps among its own options), where and how often checkpoints are written, prefetching, the number of
+    threads, and the callbacks (one that the checkpoint does not know starts anew).
+    """
+    return {
+        "batch_size": trainer.batch_size,
+        "eval_batch_size": trainer.eval_batch_size,
+        "seed": trainer.seed,
+        "augment": describe(trainer.augment),
+        "lr": trainer.initial_lr if trainer.schedule is None else trainer.schedule.base_lr,
+        "criterion": describe(trainer.criterion),
+        **_with_options("optimizer", trainer.optimizer),
+        **({"schedule": None} if trainer.schedule is None else _with_options("schedule", trainer.schedule)),
+        "backend": fastscratch_kernels.active_backend(),
+        "dtype": str(model_dtype(trainer.model)),
+        **_layers(trainer.model),
+    }
+
+
+def describe(value: Any) -> str | None:
+    """Return a text that is the same in every process: the repr, or the name where the repr holds an address."""
+    if value is None:
+        return None
+    text = repr(value)
+    if " at 0x" not in text:
+        return text
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _with_options(role: str, value: Any) -> dict[str, Any]:
+    """Return the class of an optimizer or a schedule, and its public attributes that are numbers or tuples of them."""
+    options = {
+        f"{role}.{name}": list(option) if isinstance(option, tuple) else option
+        for name, option in vars(value).items()
+        if not name.startswith("_") and name != "base_lr" and _is_number(option)  # base_lr: see lr
+    }
+    return {role: type(value).__name__, **options}
+
+
+def _is_number(value: Any) -> bool:
+    return all(_is_number(item) for item in value) if isinstance(value, tuple) else isinstance(value, int | float)
+
+
+def _layers(model: Module) -> dict[str, Any]:
+    """Return the class of every container and the repr, which holds the options, of every layer."""
+    return {
+        f"model.{name}" if name else "model": type(module).__name__ if module.children() else describe(module)
+        for name, module in model.modules()
+    }

@@ -1,0 +1,291 @@
+"""The one table of ops x cases. The parity tests, the tests against PyTorch and the thread tests all loop over it.
+
+A case is a geometry; a fill is what the arrays hold. `arguments(op, case, fill, dtype)` makes the arrays, the same
+ones each time; `call(op, ...)` runs the public op. A new op is tested by standing in `CASES`, a new backend by
+standing in the registry.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import fastscratch_kernels as kernels
+import oracles
+
+DTYPES = ("float32", "float64")
+
+OUTPUTS = {
+    "im2col": ("out",),
+    "col2im": ("out",),
+    "conv2d": ("out",),
+    "conv2d_backward": ("dx", "dw", "db"),
+    "maxpool2d": ("out", "argmax"),
+    "maxpool2d_backward": ("dx",),
+    "avgpool2d": ("out",),
+    "avgpool2d_backward": ("dx",),
+    "conv2d_relu_maxpool2d": ("out", "argmax"),
+    "conv2d_relu_maxpool2d_backward": ("dx", "dw", "db"),
+}
+"""op -> the parameters that take its outputs, in the order of what it returns."""
+
+FILLS = ("normal", "integers", "ties", "negative", "special")
+"""normal; whole numbers from -3 to 3; 0 and 1, mostly 0, as after ReLU; all negative; NaN, infinities, -0.0 in x."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A convolution's windows, or with `pool` those of a fused block."""
+
+    id: str
+    x: tuple[int, int, int, int]
+    kernel: tuple[int, int]
+    filters: int = 4
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    bias: bool = True
+    pool: dict[str, tuple[int, int]] = field(default_factory=dict, hash=False)
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def w(self) -> tuple[int, int, int, int]:
+        return (*self.kernel, self.x[3] // self.groups, self.filters)
+
+    @property
+    def windows(self) -> dict[str, Any]:
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(OH, OW)."""
+        return oracles.grid_shape(self.x, self.kernel, **self.windows)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pooling's windows."""
+
+    id: str
+    x: tuple[int, int, int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int] | None = None
+    padding: tuple[int, int] = (0, 0)
+    count_include_pad: bool = True
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def windows(self) -> dict[str, Any]:
+        return {"stride": self.stride, "padding": self.padding}
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(OH, OW)."""
+        return oracles.grid_shape(self.x, self.kernel, self.stride or self.kernel, self.padding)
+
+
+# -- geometries: x is (N, H, W, C), pairs are (height, width) ----------------------------------------------------------
+
+CONVOLUTIONS = (
+    Windows("plain", (2, 5, 6, 3), (3, 3)),
+    Windows("tall_kernel", (2, 6, 5, 2), (3, 2), 5),
+    Windows("wide_kernel", (2, 4, 8, 2), (1, 5), 3),
+    Windows("column_kernel", (1, 7, 3, 3), (5, 1)),
+    Windows("one_by_one", (2, 3, 4, 5), (1, 1), 7),
+    Windows("one_by_one_strided", (2, 4, 5, 3), (1, 1), stride=(2, 3)),
+    Windows("overlapping_strides", (2, 8, 7, 2), (3, 3), stride=(2, 1)),
+    Windows("gaps", (2, 8, 9, 2), (2, 2), stride=(3, 4)),
+    Windows("remainders", (2, 8, 8, 2), (3, 3), stride=(2, 3)),
+    Windows("padding", (2, 4, 5, 3), (3, 3), padding=(1, 1)),
+    Windows("rectangular_padding", (2, 4, 5, 2), (3, 5), padding=(1, 2)),
+    Windows("windows_in_the_border", (1, 3, 3, 2), (2, 2), padding=(3, 2)),
+    Windows("dilation", (2, 7, 8, 2), (3, 2), dilation=(2, 3)),
+    Windows("dilation_stride_padding", (2, 7, 9, 2), (3, 3), stride=(2, 1), padding=(2, 1), dilation=(2, 2)),
+    Windows("groups", (2, 5, 5, 4), (3, 3), 6, groups=2),
+    Windows("depthwise", (2, 5, 6, 3), (3, 3), 3, padding=(1, 1), groups=3),
+    Windows("depthwise_doubled", (2, 5, 5, 3), (3, 3), 6, groups=3),
+    Windows("groups_and_all", (2, 7, 6, 4), (3, 2), 4, (2, 1), (1, 0), (2, 1), groups=2, bias=False),
+    Windows("kernel_is_image", (3, 4, 5, 2), (4, 5)),
+    Windows("one_pixel", (2, 1, 1, 3), (3, 3), padding=(1, 1)),
+    Windows("one_image", (1, 6, 5, 3), (3, 3)),
+    Windows("one_channel", (3, 5, 5, 1), (3, 3), 8),
+    Windows("one_filter", (2, 4, 4, 3), (2, 2), 1),
+    Windows("no_images", (0, 5, 5, 3), (3, 3)),
+    Windows("no_bias", (2, 4, 4, 3), (3, 3), 5, bias=False),
+    Windows("seven_images", (7, 4, 4, 2), (3, 3), 3),
+    Windows("eight_filters", (1, 5, 9, 2), (3, 3), 8),
+    Windows("nine_filters", (1, 4, 8, 2), (3, 3), 9),
+    Windows("seventeen_channels", (1, 4, 6, 17), (3, 3), 25),
+    Windows("wide_image", (1, 3, 23, 2), (3, 3), 16),
+)
+
+POOLINGS = (
+    Pool("halves", (2, 4, 6, 3), (2, 2)),
+    Pool("tall_window", (2, 6, 4, 2), (3, 2)),
+    Pool("wide_window", (2, 3, 8, 2), (1, 4)),
+    Pool("one_by_one", (2, 3, 4, 2), (1, 1)),
+    Pool("overlapping", (2, 6, 7, 2), (3, 3), (2, 1)),
+    Pool("gaps", (2, 8, 9, 2), (2, 2), (3, 4)),
+    Pool("remainders", (2, 7, 8, 2), (2, 3)),
+    Pool("padding", (2, 4, 4, 2), (3, 3), (2, 2), (1, 1)),
+    Pool("half_padding", (2, 5, 4, 2), (2, 2), (1, 2), (1, 1)),
+    Pool("rectangular_padding", (1, 5, 6, 3), (4, 3), (2, 2), (2, 1)),
+    Pool("padding_not_counted", (2, 5, 6, 2), (3, 3), (2, 2), (1, 1), count_include_pad=False),
+    Pool("rectangular_not_counted", (1, 6, 5, 2), (4, 2), (1, 2), (2, 1), count_include_pad=False),
+    Pool("window_is_image", (3, 4, 5, 2), (4, 5)),
+    Pool("one_pixel", (2, 1, 1, 3), (2, 2), (1, 1), (1, 1)),
+    Pool("one_image", (1, 4, 4, 3), (2, 2)),
+    Pool("one_channel", (3, 4, 4, 1), (2, 2)),
+    Pool("no_images", (0, 4, 4, 2), (2, 2)),
+    Pool("nine_channels", (1, 4, 4, 9), (2, 2)),
+    Pool("seventeen_channels", (2, 4, 4, 17), (3, 3), (1, 1)),
+    Pool("largest_byte_window", (1, 2, 127, 1), (2, 127)),
+    Pool("smallest_int_window", (1, 15, 17, 2), (15, 17)),
+)
+
+FUSED = (
+    Windows("plain", (2, 6, 6, 3), (3, 3), 4),
+    Windows("five_by_five", (1, 8, 8, 2), (5, 5), 8),
+    Windows("rectangles", (2, 6, 8, 2), (2, 3), 5, pool={"pool_kernel_size": (1, 3)}),
+    Windows("pool_remainders", (2, 7, 6, 2), (3, 3), 3, pool={"pool_kernel_size": (2, 3)}),
+    Windows("pool_overlaps", (2, 6, 6, 2), (2, 2), 3, pool={"pool_kernel_size": (3, 3), "pool_stride": (1, 2)}),
+    Windows("pool_gaps", (2, 8, 9, 2), (2, 2), 3, pool={"pool_kernel_size": (2, 2), "pool_stride": (3, 4)}),
+    Windows(
+        "pool_padding",
+        (2, 5, 6, 2),
+        (2, 2),
+        3,
+        pool={"pool_kernel_size": (3, 2), "pool_stride": (2, 2), "pool_padding": (1, 1)},
+    ),
+    Windows("pool_all", (2, 5, 4, 2), (3, 2), 3, pool={"pool_kernel_size": (3, 3)}),
+    Windows("pool_one_by_one", (2, 4, 4, 2), (3, 3), 3, pool={"pool_kernel_size": (1, 1)}),
+    Windows("stride", (2, 9, 8, 2), (3, 3), 3, stride=(2, 1)),
+    Windows("gaps", (1, 10, 10, 2), (2, 2), 3, stride=(3, 3)),
+    Windows("padding", (2, 4, 5, 3), (3, 3), 4, padding=(1, 2)),
+    Windows("dilation", (1, 8, 8, 2), (3, 2), 3, padding=(1, 0), dilation=(2, 3)),
+    Windows("groups", (2, 6, 6, 4), (3, 3), 6, groups=2),
+    Windows("depthwise", (2, 6, 6, 3), (3, 3), 3, padding=(1, 1), groups=3),
+    Windows("one_image", (1, 5, 6, 3), (3, 3), 4),
+    Windows("one_channel", (2, 5, 5, 1), (2, 2), 8),
+    Windows("no_images", (0, 6, 6, 2), (3, 3), 3),
+    Windows("no_bias", (2, 6, 6, 2), (3, 3), 5, bias=False),
+    Windows("nine_filters", (1, 6, 6, 2), (3, 3), 9),
+    Windows("seventeen_filters", (3, 5, 7, 3), (2, 2), 17),
+    Windows("seven_images", (7, 4, 4, 2), (3, 3), 2),
+)
+
+CASES: dict[str, tuple[Windows, ...] | tuple[Pool, ...]] = {
+    "im2col": CONVOLUTIONS,
+    "col2im": CONVOLUTIONS,
+    "conv2d": CONVOLUTIONS,
+    "conv2d_backward": CONVOLUTIONS,
+    "maxpool2d": POOLINGS,
+    "maxpool2d_backward": POOLINGS,
+    "avgpool2d": POOLINGS,
+    "avgpool2d_backward": POOLINGS,
+    "conv2d_relu_maxpool2d": FUSED,
+    "conv2d_relu_maxpool2d_backward": FUSED,
+}
+"""op -> its cases."""
+
+
+def fills_of(op: str) -> tuple[str, ...]:
+    """Return the fills that say something about `op`."""
+    if op in ("maxpool2d", "conv2d_relu_maxpool2d", "maxpool2d_backward"):
+        return FILLS
+    if op == "conv2d_relu_maxpool2d_backward":
+        return ("normal", "integers", "ties")  # whether NaN times the zero gradient of a dead place counts is open
+    return ("normal", "integers", "special")
+
+
+# -- arrays -----------------------------------------------------------------------------------------------------------
+
+
+def filled(shape: tuple[int, ...], fill: str, dtype: str, rng: np.random.Generator) -> np.ndarray:
+    """Return an array of `shape` that holds what `fill` says."""
+    if fill == "integers":
+        return rng.integers(-3, 4, shape).astype(dtype)
+    if fill == "ties":
+        return np.maximum(rng.integers(-2, 2, shape), 0).astype(dtype)
+    array = rng.standard_normal(shape)
+    if fill == "negative":
+        array = -1 - np.abs(array)
+    elif fill == "special":
+        drawn = rng.random(shape)
+        for i, value in enumerate((np.nan, np.inf, -np.inf, -0.0, 0.0)):
+            array[(drawn >= 0.05 * i) & (drawn < 0.05 * (i + 1))] = value
+    return array.astype(dtype)
+
+
+@functools.cache
+def arguments(
+    op: str, case: Windows | Pool, fill: str, dtype: str
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the arrays and the other arguments for `op`, by name; the same ones each time, so do not change them.
+
+    Whole numbers stay small, so that every sum of products is exact in float32 in whatever order it is made; an
+    upstream gradient of average pooling is a multiple of everything that it may be divided by.
+    """
+    rng = np.random.default_rng(zlib.crc32(f"{case.id} {fill}".encode()))
+    plain = "normal" if fill in ("special", "negative") else "integers" if fill == "ties" else fill
+
+    def array(shape: tuple[int, ...], fill: str = plain) -> np.ndarray:
+        return filled(shape, fill, dtype, rng)
+
+    x = array(case.x, fill)
+    if isinstance(case, Pool):
+        how = {"kernel_size": case.kernel, **case.windows}
+        if op.startswith("avgpool2d"):
+            how["count_include_pad"] = case.count_include_pad
+        if op in ("maxpool2d", "avgpool2d"):
+            return {"x": x}, how
+        dy = array((case.x[0], *case.grid, case.x[3]))
+        if op == "avgpool2d_backward":
+            if plain == "integers":
+                size = math.prod(case.kernel)
+                dy *= size if case.count_include_pad else math.lcm(*range(1, size + 1))
+            return {"dy": dy}, {"input_shape": case.x, **how}
+        return {"dy": dy, "argmax": oracles.maxpool2d(x, **how)[1]}, {"input_shape": case.x, **how}
+    if op in ("im2col", "col2im"):
+        how = {"kernel_size": case.kernel, **case.windows}
+        if op == "im2col":
+            return {"x": x}, how
+        cols = (case.x[0], *case.grid, math.prod(case.kernel) * case.x[3])
+        return {"cols": array(cols)}, {"input_shape": case.x, **how}
+    how = {**case.windows, "groups": case.groups, **case.pool}
+    w, b = array(case.w), array((case.filters,))
+    forward = {"x": x, "w": w, "b": b if case.bias else None}
+    if not op.endswith("_backward"):
+        return forward, how
+    if op == "conv2d_backward":
+        upstream = {"dy": array((case.x[0], *case.grid, case.filters))}
+    else:
+        argmax = oracles.conv2d_relu_maxpool2d(**forward, **how)[1]
+        upstream = {"dy": array(argmax.shape), "argmax": argmax}
+    return {**upstream, "x": x, "w": w}, {**how, "bias": case.bias}
+
+
+def call(op: str, arrays: Mapping[str, Any], how: Mapping[str, Any], backend: str | None = None, **outs: Any) -> tuple:
+    """Return the outputs of the public op as a tuple."""
+    with np.errstate(invalid="ignore"):  # NaN and infinities are meant
+        result = getattr(kernels, op)(**arrays, **how, backend=backend, **outs)
+    return result if isinstance(result, tuple) else (result,)
+
+
+@functools.cache
+def expected(op: str, case: Windows | Pool, fill: str, dtype: str) -> tuple:
+    """Return what the naive loops make of the same arguments, as a tuple."""
+    arrays, how = arguments(op, case, fill, dtype)
+    with np.errstate(invalid="ignore"):  # NaN and infinities are meant
+        return getattr(oracles, op)(**arrays, **how)

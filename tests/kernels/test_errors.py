@@ -1,0 +1,137 @@
+"""Bad arguments of the public ops: one line that says what was got and what is allowed. No backend is reached."""
+
+import numpy as np
+import pytest
+
+import fastscratch_kernels as kernels
+from fastscratch_kernels import shapes
+
+
+def zeros(*shape, dtype=np.float32):
+    return np.zeros(shape, dtype)
+
+
+X, W, B = zeros(2, 4, 6, 3), zeros(3, 3, 3, 8), zeros(8)
+COLS, DY, POOLED = zeros(2, 2, 4, 27), zeros(2, 2, 4, 8), zeros(2, 2, 3, 3)
+ARGMAX = zeros(2, 2, 3, 3, dtype=np.uint8)
+READ_ONLY = zeros(2, 2, 4, 8)
+READ_ONLY.flags.writeable = False
+
+BAD_CALLS = [
+    # arrays
+    ("conv2d", (X.tolist(), W), {}, TypeError, "x must be an ndarray of shape (N, H, W, C), got list"),
+    ("conv2d", (X.astype(int), W), {}, TypeError, "x must be float32 or float64, got int64"),
+    ("conv2d", (X.astype(np.float16), W), {}, TypeError, "x must be float32 or float64, got float16"),
+    ("conv2d", (X.astype(">f4"), W), {}, TypeError, "x must be float32 or float64, got >f4"),
+    ("conv2d", (X.astype(complex), W), {}, TypeError, "x must be float32 or float64, got complex128"),
+    ("conv2d", (X, W.astype(np.float64)), {},
+     TypeError, "w must be float32, as the other arrays are, got float64"),
+    ("conv2d", (X, W, B.astype(np.float64)), {}, TypeError, "b must be float32"),
+    ("conv2d", (X[0], W), {}, ValueError, "x must have the axes (N, H, W, C), got shape (4, 6, 3)"),
+    ("conv2d", (X, W[0]), {}, ValueError, "w must have the axes (KH, KW, C/groups, F), got shape (3, 3, 8)"),
+    ("conv2d", (X, W, zeros(7)), {}, ValueError, "b must have shape (8,), got (7,): w has 8 filters"),
+    ("conv2d", (X, W[..., :0]), {}, ValueError, "w must not be empty, got shape (3, 3, 3, 0)"),
+    ("conv2d", (X, W[:0]), {}, ValueError, "w must not be empty"),
+    ("im2col", (None, 3), {}, TypeError, "x must be an ndarray of shape (N, H, W, C), got NoneType"),
+    # windows
+    ("conv2d", (X, zeros(5, 5, 3, 8)), {}, ValueError,
+     "kernel (5, 5) does not fit padded input (4, 6): x (2, 4, 6, 3), padding (0, 0)"),
+    ("conv2d", (X, W), {"dilation": 2},
+     ValueError, "kernel (3, 3) with dilation (2, 2) does not fit padded input (4, 6)"),
+    ("conv2d", (X, W), {"stride": 0}, ValueError, "stride must be at least 1, got 0"),
+    ("conv2d", (X, W), {"stride": (1, -1)}, ValueError, "stride must be at least 1, got (1, -1)"),
+    ("conv2d", (X, W), {"padding": -1}, ValueError, "padding must be at least 0, got -1"),
+    ("conv2d", (X, W), {"dilation": 0}, ValueError, "dilation must be at least 1, got 0"),
+    ("conv2d", (X, W), {"stride": 1.5},
+     TypeError, "stride must be an int or a pair (height, width) of ints, got 1.5"),
+    ("conv2d", (X, W), {"stride": (1, 2, 3)}, TypeError, "stride must be an int or a pair"),
+    ("conv2d", (X, W), {"padding": "same"}, TypeError, "padding must be an int or a pair"),
+    ("im2col", (X, 0), {}, ValueError, "kernel_size must be at least 1, got 0"),
+    ("im2col", (X, None), {}, TypeError, "kernel_size must be an int or a pair"),
+    ("im2col", (X, (5, 1)), {}, ValueError, "kernel (5, 1) does not fit padded input (4, 6)"),
+    # channels and groups
+    ("conv2d", (X[..., :2], W), {},
+     ValueError, "takes 3 input channels (3 in each of 1 groups), but x (2, 4, 6, 2) has 2"),
+    ("conv2d", (X, W), {"groups": 2},
+     ValueError, "groups must divide the channels of input and output, got 2: channels 3, filters 8"),
+    ("conv2d", (X, W), {"groups": 0}, ValueError, "groups must"),
+    ("conv2d", (X, W), {"groups": 1.0}, TypeError, "groups must be an int, got 1.0"),
+    ("conv2d", (zeros(1, 4, 4, 4), zeros(3, 3, 4, 4)), {"groups": 2},
+     ValueError, "takes 8 input channels (4 in each of 2 groups)"),
+    # pooling
+    ("maxpool2d", (X, 5), {}, ValueError, "kernel (5, 5) does not fit padded input (4, 6)"),
+    ("maxpool2d", (X, 2), {"padding": 2},
+     ValueError, "padding must be at most half the kernel, got padding (2, 2), kernel (2, 2)"),
+    ("maxpool2d", (X, (3, 2)), {"padding": (2, 0)}, ValueError, "padding must be at most half the kernel"),
+    ("maxpool2d", (X, 2), {"stride": 0}, ValueError, "stride must be at least 1, got 0"),
+    ("avgpool2d", (X, 2), {"padding": (0, 2)}, ValueError, "padding must be at most half the kernel"),
+    ("avgpool2d", (X.astype(np.uint8), 2), {}, TypeError, "x must be float32 or float64, got uint8"),
+    ("maxpool2d", (zeros(1, 0, 4, 2), 2), {"padding": 1},
+     ValueError, "H, W and C must be at least 1, N alone may be 0: x (1, 0, 4, 2)"),
+    ("avgpool2d", (zeros(1, 4, 0, 2), 2), {"padding": 1}, ValueError, "x (1, 4, 0, 2)"),
+    ("maxpool2d", (X[..., :0], 2), {}, ValueError, "N alone may be 0: x (2, 4, 6, 0)"),
+    ("conv2d", (zeros(1, 0, 4, 3), W), {"padding": 2}, ValueError, "x (1, 0, 4, 3)"),
+    ("conv2d_relu_maxpool2d", (X, W), {"pool_kernel_size": 3},
+     ValueError, "kernel (3, 3) does not fit padded input (2, 4)"),
+    ("conv2d_relu_maxpool2d", (X, W), {"pool_padding": 2},
+     ValueError, "padding must be at most half the kernel"),
+    ("conv2d_relu_maxpool2d", (X, W), {"pool_stride": 0},
+     ValueError, "pool_stride must be at least 1, got 0"),
+    # gradients
+    ("col2im", (COLS, (2, 4, 6), 3), {}, ValueError, "input_shape must be (N, H, W, C), got (2, 4, 6)"),
+    ("col2im", (COLS, (2, 4, 6, -3), 3), {}, ValueError, "input_shape must be (N, H, W, C)"),
+    ("col2im", (COLS, None, 3), {}, ValueError, "input_shape must be (N, H, W, C), got None"),
+    ("col2im", (COLS, (2, 4, 5, 3), 3), {},
+     ValueError, "cols must have shape (2, 2, 3, 27), got (2, 2, 4, 27)"),
+    ("conv2d_backward", (DY[:1], X, W), {},
+     ValueError, "dy must have shape (2, 2, 4, 8), got (1, 2, 4, 8): x (2, 4, 6, 3), w (3, 3, 3, 8)"),
+    ("conv2d_backward", (DY.astype(np.float64), X, W), {},
+     TypeError, "dy must be float32, as the other arrays are, got float64"),
+    ("maxpool2d_backward", (POOLED, ARGMAX, (2, 4, 6, 4), 2), {},
+     ValueError, "dy must have shape (2, 2, 3, 4), got (2, 2, 3, 3)"),
+    ("maxpool2d_backward", (POOLED, ARGMAX[:1], (2, 4, 6, 3), 2), {},
+     ValueError, "argmax must have shape (2, 2, 3, 3), got (1, 2, 3, 3)"),
+    ("maxpool2d_backward", (POOLED, ARGMAX.astype(int), (2, 4, 6, 3), 2), {},
+     TypeError, "argmax must be uint8"),
+    ("avgpool2d_backward", (POOLED, (2, 4, 6, 4), 2), {},
+     ValueError, "dy must have shape (2, 2, 3, 4), got (2, 2, 3, 3)"),
+    ("conv2d_relu_maxpool2d_backward", (DY, zeros(2, 1, 2, 8, dtype=np.uint8), X, W), {},
+     ValueError, "dy must have shape (2, 1, 2, 8)"),
+    # outputs
+    ("conv2d", (X, W), {"out": zeros(2, 2, 4, 7)},
+     ValueError, "out must be a writable C-contiguous array of shape (2, 2, 4, 8), got shape (2, 2, 4, 7)"),
+    ("conv2d", (X, W), {"out": zeros(2, 2, 4, 8, dtype=np.float64)},
+     TypeError, "out must be an ndarray of float32, got float64"),
+    ("conv2d", (X, W), {"out": [0]}, TypeError, "out must be an ndarray of float32, got list"),
+    ("conv2d", (X, W), {"out": READ_ONLY}, ValueError, "writable False"),
+    ("conv2d", (X, W), {"out": np.asfortranarray(READ_ONLY)}, ValueError, "C-contiguous False"),
+    ("maxpool2d", (X, 2), {"argmax": zeros(2, 2, 3, 3, dtype=np.int64)},
+     TypeError, "argmax must be an ndarray of uint8, got int64"),
+    ("conv2d_backward", (DY, X, W), {"dw": zeros(3, 3, 3, 7)},
+     ValueError, "dw must be a writable C-contiguous array of shape (3, 3, 3, 8)"),
+    # backends
+    ("conv2d", (X, W), {"backend": "cuda"},
+     ValueError, "backend must be one of auto, numpy, numba, cython, got 'cuda'"),
+    ("conv2d", (X, W), {"backend": 3}, ValueError, "got 3"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("op", "arguments", "how", "kind", "message"), BAD_CALLS)
+def test_bad_arguments_get_one_clear_line(op, arguments, how, kind, message):
+    with pytest.raises(kind) as error:
+        getattr(kernels, op)(*arguments, **how)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_numpy_integers_and_lists_are_welcome_as_sizes():
+    how = {"stride": np.int64(1), "padding": [1, 1], "groups": 1}
+    assert kernels.conv2d(X, W, **how).shape == (2, 4, 6, 8)
+    assert shapes.pair("stride", np.array(2), 1) == (2, 2)
+
+
+def test_nothing_is_written_when_an_argument_is_bad():
+    out = np.full((2, 2, 4, 8), 7, np.float32)
+    with pytest.raises(TypeError, match="b must be"):
+        kernels.conv2d(X, W, B.astype(np.float64), out=out)
+    assert (out == 7).all()

@@ -1,0 +1,74 @@
+"""How far results may lie apart, by op and dtype: |got - wanted| <= atol + rtol |wanted|.
+
+Where the inputs are small whole numbers nothing may differ at all (`EXACT`): those tests find wrong indices, these
+only allow for the order of additions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Tolerance(NamedTuple):
+    rtol: float
+    atol: float
+
+
+EXACT = Tolerance(0, 0)
+
+KERNELS = {
+    ("im2col", "float32"): EXACT,
+    ("im2col", "float64"): EXACT,
+    ("col2im", "float32"): Tolerance(1e-6, 1e-6),
+    ("col2im", "float64"): Tolerance(1e-14, 1e-14),
+    ("conv2d", "float32"): Tolerance(1e-5, 1e-5),
+    ("conv2d", "float64"): Tolerance(1e-13, 1e-13),
+    ("conv2d_backward", "float32"): Tolerance(1e-5, 2e-5),
+    ("conv2d_backward", "float64"): Tolerance(1e-13, 5e-14),
+    ("maxpool2d", "float32"): EXACT,
+    ("maxpool2d", "float64"): EXACT,
+    ("maxpool2d_backward", "float32"): Tolerance(1e-6, 1e-6),
+    ("maxpool2d_backward", "float64"): Tolerance(1e-14, 1e-14),
+    ("avgpool2d", "float32"): Tolerance(1e-6, 1e-6),
+    ("avgpool2d", "float64"): Tolerance(1e-14, 1e-14),
+    ("avgpool2d_backward", "float32"): Tolerance(1e-6, 1e-6),
+    ("avgpool2d_backward", "float64"): Tolerance(1e-14, 1e-14),
+    ("conv2d_relu_maxpool2d", "float32"): Tolerance(1e-5, 1e-5),
+    ("conv2d_relu_maxpool2d", "float64"): Tolerance(1e-13, 1e-13),
+    ("conv2d_relu_maxpool2d_backward", "float32"): Tolerance(1e-5, 2e-5),
+    ("conv2d_relu_maxpool2d_backward", "float64"): Tolerance(1e-13, 5e-14),
+}
+"""(op, dtype) -> a backend against the naive loops."""
+
+
+def assert_close(got: np.ndarray, wanted: np.ndarray, tolerance: Tolerance, what: str) -> None:
+    """Fail unless both have one shape and dtype, NaN and infinities at the same places, and are within `tolerance`."""
+    assert got.dtype == wanted.dtype, f"{what}: dtype {got.dtype}, wanted {wanted.dtype}"
+    assert got.shape == wanted.shape, f"{what}: shape {got.shape}, wanted {wanted.shape}"
+    np.testing.assert_allclose(got, wanted, *tolerance, err_msg=what)
+
+LAYERS = {
+    ("Conv2d", "float32"): Tolerance(1e-5, 2e-5),
+    ("Conv2d", "float64"): Tolerance(1e-12, 1e-13),
+    ("MaxPool2d", "float32"): Tolerance(1e-6, 1e-6),
+    ("MaxPool2d", "float64"): Tolerance(1e-14, 1e-14),
+    ("AvgPool2d", "float32"): Tolerance(1e-6, 1e-6),
+    ("AvgPool2d", "float64"): Tolerance(1e-14, 1e-14),
+    ("GlobalAvgPool2d", "float32"): Tolerance(1e-6, 1e-6),
+    ("GlobalAvgPool2d", "float64"): Tolerance(1e-14, 1e-14),
+    ("Linear", "float32"): Tolerance(1e-5, 1e-5),
+    ("Linear", "float64"): Tolerance(1e-13, 1e-13),
+    ("ReLU", "float32"): EXACT,
+    ("ReLU", "float64"): EXACT,
+    ("BatchNorm2d", "float32"): Tolerance(1e-5, 1e-5),
+    ("BatchNorm2d", "float64"): Tolerance(1e-12, 1e-12),
+    ("Flatten", "float32"): EXACT,
+    ("Flatten", "float64"): EXACT,
+    ("Residual", "float32"): Tolerance(1e-5, 1e-5),
+    ("Residual", "float64"): Tolerance(1e-12, 1e-12),
+    ("Sequential", "float32"): Tolerance(1e-5, 2e-5),
+    ("Sequential", "float64"): Tolerance(1e-12, 1e-13),
+}
+"""(layer, dtype) -> output, input gradient and parameter gradients against PyTorch's."""
