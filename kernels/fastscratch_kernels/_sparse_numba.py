@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from ._jit_numba import compiled
+from ._jit_numba import leaf
 from ._simd_numba import add, fill, lanes, load, madd, store
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+ONE = np.uint64(1)
 
-@compiled
+
+@leaf
 def _add_ten(source: Array, at: int, offsets: Array, scalars: Array, first: int, stop: int, out: Array, to: int) -> None:
     """Add to ten vectors of `out`: all sums in registers, one entry after the other."""
     v = lanes(out)
@@ -30,7 +32,7 @@ def _add_ten(source: Array, at: int, offsets: Array, scalars: Array, first: int,
     s8, s9 = load(out, to + v8), load(out, to + v9)
     for e in range(first, stop):
         scalar = scalars[e]
-        row = at + np.uint64(offsets[e])
+        row = at + offsets[e]
         s0 = madd(s0, scalar, load(source, row))
         s1 = madd(s1, scalar, load(source, row + v))
         s2 = madd(s2, scalar, load(source, row + v2))
@@ -53,16 +55,17 @@ def _add_ten(source: Array, at: int, offsets: Array, scalars: Array, first: int,
     store(out, to + v9, s9)
 
 
-@compiled
+@leaf
 def _add_four(source: Array, at: int, offsets: Array, scalars: Array, first: int, stop: int, out: Array, to: int) -> None:
     """Add to four vectors of `out`: even and odd entries apart, so that no sum waits for the one before it."""
     v = lanes(out)
     v2, v3 = v + v, v + v + v
     s0, s1, s2, s3 = load(out, to), load(out, to + v), load(out, to + v2), load(out, to + v3)
     t0, t1, t2, t3 = fill(out, 0), fill(out, 0), fill(out, 0), fill(out, 0)
-    for e in range(first, stop - 1, 2):
-        scalar, other = scalars[e], scalars[e + 1]
-        row, other_row = at + np.uint64(offsets[e]), at + np.uint64(offsets[e + 1])
+    e = first
+    while e + ONE < stop:
+        scalar, other = scalars[e], scalars[e + ONE]
+        row, other_row = at + offsets[e], at + offsets[e + ONE]
         s0 = madd(s0, scalar, load(source, row))
         s1 = madd(s1, scalar, load(source, row + v))
         s2 = madd(s2, scalar, load(source, row + v2))
@@ -71,9 +74,10 @@ def _add_four(source: Array, at: int, offsets: Array, scalars: Array, first: int
         t1 = madd(t1, other, load(source, other_row + v))
         t2 = madd(t2, other, load(source, other_row + v2))
         t3 = madd(t3, other, load(source, other_row + v3))
-    if (stop - first) % 2 == 1:
-        scalar = scalars[stop - 1]
-        row = at + np.uint64(offsets[stop - 1])
+        e += ONE + ONE
+    if e < stop:
+        scalar = scalars[stop - ONE]
+        row = at + offsets[stop - ONE]
         s0 = madd(s0, scalar, load(source, row))
         s1 = madd(s1, scalar, load(source, row + v))
         s2 = madd(s2, scalar, load(source, row + v2))
@@ -84,16 +88,16 @@ def _add_four(source: Array, at: int, offsets: Array, scalars: Array, first: int
     store(out, to + v3, add(s3, t3))
 
 
-@compiled
+@leaf
 def _add_one(source: Array, at: int, offsets: Array, scalars: Array, first: int, stop: int, out: Array, to: int) -> None:
     """Add to one vector of `out`."""
     total = load(out, to)
     for e in range(first, stop):
-        total = madd(total, scalars[e], load(source, at + np.uint64(offsets[e])))
+        total = madd(total, scalars[e], load(source, at + offsets[e]))
     store(out, to, total)
 
 
-@compiled
+@leaf
 def add_lists(
     source: Array,
     source_pieces: Array,
@@ -119,9 +123,9 @@ def add_lists(
             left = vectors - part
             skip = np.uint64(part) * width
             at, piece = source_pieces[i] + skip, out_pieces[i] + skip
-            for l in range(len(counts)):
+            for l in range(np.uint64(len(counts))):
                 if counts[l] > 0:
-                    first, to = l * capacity, out_rows[l] + piece
+                    first, to = l * np.uint64(capacity), out_rows[l] + piece
                     if left >= 10:
                         _add_ten(source, at, offsets, scalars, first, first + counts[l], out, to)
                     elif left >= 4:
@@ -131,7 +135,7 @@ def add_lists(
             part += 10 if left >= 10 else 4 if left >= 4 else 1
 
 
-@compiled
+@leaf
 def lists_by_filter(
     dy: Array, argmax: Array, row: int, f: int, first: int, places: int, rows: Array, offsets: Array, scalars: Array, counts: Array, capacity: int
 ) -> None:
@@ -140,37 +144,43 @@ def lists_by_filter(
     Pooled pixel p lies at ``(row + p) * f`` of `dy` and `argmax`; its place q is at offset ``rows[p * places + q]``.
     """
     counts[:] = 0
-    for p in range(len(rows) // places):
-        at = (row + p) * f + first
-        for l in range(len(counts)):
-            place = np.int64(argmax[at + l])
-            live = place < places
-            e = l * capacity + counts[l]
+    step, filters, size, alive = np.uint64(f), np.uint64(len(counts)), np.uint64(capacity), np.uint64(places)
+    at, window = np.uint64(row * f + first), np.uint64(0)
+    while window < np.uint64(len(rows)):
+        for l in range(filters):
+            place = np.uint64(argmax[at + l])
+            live = place < alive
+            e = l * size + counts[l]
             # Written in any case and overwritten by the next one where this one is dead: no branch to mispredict.
-            offsets[e] = rows[p * places + (place if live else 0)]
+            offsets[e] = rows[window + (place if live else np.uint64(0))]
             scalars[e] = dy[at + l]
-            counts[l] += live
+            counts[l] += np.uint64(live)
+        at += step
+        window += alive
 
 
-@compiled
+@leaf
 def lists_by_pixel(
     dy: Array, argmax: Array, row: int, f: int, places: int, k: int, offsets: Array, scalars: Array, counts: Array
 ) -> None:
     """Sort the live gradients of ``len(counts) // places`` pooled pixels by pixel; filter c has the offset ``c * k``."""
     counts[:] = 0
-    for p in range(len(counts) // places):
-        at = (row + p) * f
-        for c in range(f):
-            place = np.int64(argmax[at + c])
-            if place < places:
-                l = p * places + place
-                e = l * f + counts[l]
-                offsets[e] = c * k
+    filters, alive, distance = np.uint64(f), np.uint64(places), np.uint64(k)
+    at, pixel = np.uint64(row * f), np.uint64(0)
+    while pixel < np.uint64(len(counts)):
+        for c in range(filters):
+            place = np.uint64(argmax[at + c])
+            if place < alive:
+                l = pixel + place
+                e = l * filters + counts[l]
+                offsets[e] = c * distance
                 scalars[e] = dy[at + c]
-                counts[l] += 1
+                counts[l] += ONE
+        at += filters
+        pixel += alive
 
 
-@compiled
+@leaf
 def transpose(a: Array, rows: int, columns: int, row_step: int, out: Array, out_step: int) -> None:
     """Fill `out` (columns, rows) from `a` (rows, columns), both flat, in squares that fit into the cache."""
     for top in range(0, rows, 16):
@@ -178,3 +188,26 @@ def transpose(a: Array, rows: int, columns: int, row_step: int, out: Array, out_
             for c in range(left, min(left + 16, columns)):
                 for r in range(top, min(top + 16, rows)):
                     out[c * out_step + r] = a[r * row_step + c]
+
+
+@leaf
+def copy_patch(x: Array, pixel: int, pieces: Array, length: int, patch: Array, to: int) -> None:
+    """Write the pieces of one patch to `patch` from `to` on, and behind them the constant 1.
+
+    In whole vectors: what one writes past its piece the next one overwrites, and what the last one writes past its
+    patch the next patch does, written after it. Past the constant a patch holds whatever lay there in the image.
+    """
+    width, size, at = lanes(x), np.uint64(length), np.uint64(to)
+    last = pixel + pieces[len(pieces) - 1] + size + width
+    for i in range(len(pieces)):
+        piece = pixel + pieces[i]
+        if last <= np.uint64(len(x)):
+            v = np.uint64(0)
+            while v < size:
+                store(patch, at + v, load(x, piece + v))
+                v += width
+        else:  # a vector would reach past the end of the images
+            for v in range(size):
+                patch[at + v] = x[piece + v]
+        at += size
+    patch[at] = 1

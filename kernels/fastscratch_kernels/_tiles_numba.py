@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ._jit_numba import compiled
+from ._jit_numba import leaf
 from ._simd_numba import VECTOR_BYTES, lanes, load, madd, store
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -29,7 +29,7 @@ DW_PIXELS = 32
 channels no more than 64 of them find a place in the first-level cache."""
 
 
-@compiled
+@leaf
 def round_up(size: int, step: int) -> int:
     """Return the first multiple of `step` that is not below `size`."""
     return (size + step - 1) // step * step
@@ -40,7 +40,7 @@ def block_size(dtype: np.dtype[Any]) -> int:
     return 2 * VECTOR_BYTES // dtype.itemsize
 
 
-@compiled
+@leaf
 def pack(b: Array, first: int, rows: int, row_step: int, columns: int, column_step: int, panels: Array, at: int) -> None:
     """Write a matrix into `panels` (flat) from place `at` on: panel by panel, row by row; zeros past the last column.
 
@@ -55,7 +55,7 @@ def pack(b: Array, first: int, rows: int, row_step: int, columns: int, column_st
             at += block
 
 
-@compiled
+@leaf
 def multiply(
     a: Array,
     a_rows: Array,
@@ -115,7 +115,7 @@ def multiply(
         store(out, y3 + width, s31)
 
 
-@compiled
+@leaf
 def multiply_transposed(
     a: Array, a_pixels: Array, a_rows: Array, b: Array, b_pixels: Array, columns: int, out: Array, out_rows: Array
 ) -> None:
@@ -151,7 +151,7 @@ def multiply_transposed(
             store(out, y3 + width, s31)
 
 
-@compiled
+@leaf
 def pixel_rows(pixels: Array, image: int, first: int, stop: int, rows: Array) -> None:
     """Fill `rows` with the offsets of pixels `first` to `stop`, counted through all images; past `stop` the last again.
 

@@ -20,7 +20,7 @@ from ._geometry_numba import Geometry, crop, geometry, pad
 from ._jit_numba import compiled, flat
 from ._parallel import chunk_size, run_chunks
 from ._simd_numba import VECTOR_BYTES, fill, if_positive, if_wins, lanes, load, store
-from ._sparse_numba import add_lists, lists_by_filter, lists_by_pixel, transpose
+from ._sparse_numba import add_lists, copy_patch, lists_by_filter, lists_by_pixel, transpose
 from ._tiles_numba import PIXELS, TILE, multiply, round_up
 from .shapes import Pair, conv2d_shape, dead_position
 
@@ -125,9 +125,9 @@ def _dw_filters(
         sums = np.zeros(filters * k, dtype=dw.dtype)  # dw.T
         rows = np.arange(filters).astype(np.uint64) * np.uint64(k)
         out_pieces = np.arange(len(pieces)).astype(np.uint64) * np.uint64(length)
-        offsets = np.empty(filters * windows + 1, dtype=np.uint32)
+        offsets = np.empty(filters * windows + 1, dtype=np.uint64)
         scalars = np.empty(filters * windows + 1, dtype=dw.dtype)
-        counts = np.empty(filters, dtype=np.int64)
+        counts = np.empty(filters, dtype=np.uint64)
         db[first : first + filters] = 0
         for i in range(n):
             lists_by_filter(
@@ -135,7 +135,7 @@ def _dw_filters(
             )
             for l in range(filters):
                 total = dw.dtype.type(0)
-                for e in range(l * windows, l * windows + counts[l]):
+                for e in range(l * windows, l * windows + np.int64(counts[l])):
                     total += scalars[e]
                 db[first + l] += total
             here = x[i * image :]
@@ -157,51 +157,35 @@ def _dw_images(
     row: int,
     size: int,
     sums: Array,
-    bias_sums: Array,
     start: int,
     stop: int,
 ) -> None:
-    """Add up ``dw.T`` (F, row) and ``db`` of a chunk of `size` images in its place of `sums`, from patches written out.
+    """Add up ``dw.T`` (F, row) of a chunk of `size` images in its place of `sums`, from patches written out.
 
-    For short kernel rows, such as those of three channels: a patch of `row` numbers, whole vectors, is one piece.
+    For short kernel rows, such as those of three channels: a patch of `row` numbers, whole vectors, is one piece. The
+    number behind each patch is 1, so that the column behind ``dw.T`` becomes ``db``.
     """
-    width = lanes(sums)
     windows = len(pixels) // places
-    group = max(1, 8192 // (row * places))  # windows whose patches lie in the first-level cache
-    patches = np.zeros(group * places * row + row + int(width), dtype=sums.dtype)
+    group = max(1, 6144 // (row * places))  # windows whose patches lie in the first-level cache
+    patches = np.zeros(group * places * row + row, dtype=sums.dtype)
     here = np.empty(group * places, dtype=np.uint64)
-    offsets = np.empty(f * group + 1, dtype=np.uint32)
+    offsets = np.empty(f * group + 1, dtype=np.uint64)
     scalars = np.empty(f * group + 1, dtype=sums.dtype)
-    counts = np.empty(f, dtype=np.int64)
+    counts = np.empty(f, dtype=np.uint64)
     rows = np.arange(f).astype(np.uint64) * np.uint64(row)
     whole = np.zeros(1, dtype=np.uint64)
-    steps = np.uint64(length)
-    total, bias_total = sums[start // size], bias_sums[start // size]
+    total = sums[start // size]
     total[:] = 0
-    bias_total[:] = 0
     for n in range(start, stop):
         for first in range(0, windows, group):
             count = min(group, windows - first)
             for p in range(count * places):
-                at = np.uint64(p * row)
-                here[p] = at
-                for i in range(len(pieces)):
-                    piece = np.uint64(n) * np.uint64(image) + pixels[first * places + p] + pieces[i]
-                    # Whole vectors: what one writes past its piece the next one overwrites, or it falls into columns
-                    # of `sums` that nobody reads.
-                    for v in range(np.uint64(0), steps, width):
-                        if piece + v + width <= np.uint64(len(x)):
-                            store(patches, at + v, load(x, piece + v))
-                        else:
-                            for number in range(np.uint64(len(x)) - piece - v):
-                                patches[at + v + number] = x[piece + v + number]
-                    at += steps
+                here[p] = np.uint64(p * row)
+                pixel = np.uint64(n) * np.uint64(image) + pixels[first * places + p]
+                copy_patch(x, pixel, pieces, length, patches, here[p])
             lists_by_filter(
                 dy, argmax, n * windows + first, f, 0, places, here[: count * places], offsets, scalars, counts, group
             )
-            for l in range(f):
-                for e in range(l * group, l * group + counts[l]):
-                    bias_total[l] += scalars[e]
             add_lists(patches, whole, offsets, scalars, counts, group, total, rows, whole, row)
 
 
@@ -222,9 +206,9 @@ def _dx_images(
     stop: int,
 ) -> None:
     windows = len(pixels) // places
-    offsets = np.empty(WINDOWS * places * f, dtype=np.uint32)
+    offsets = np.empty(WINDOWS * places * f, dtype=np.uint64)
     scalars = np.empty(WINDOWS * places * f, dtype=dx.dtype)
-    counts = np.empty(WINDOWS * places, dtype=np.int64)
+    counts = np.empty(WINDOWS * places, dtype=np.uint64)
     wt_pieces = np.arange(len(pieces)).astype(np.uint64) * np.uint64(length)
     for n in range(start, stop):
         here = dx[n * image : (n + 1) * image]
@@ -360,14 +344,14 @@ def _filter_gradient_from_patches(
 ) -> None:
     f = db.size
     k = dw.size // f
-    row = conv2d_numba.round_up(k, 4 * VECTOR_BYTES // dw.itemsize)
+    row = conv2d_numba.round_up(k + 1, 4 * VECTOR_BYTES // dw.itemsize)
     size = chunk_size(n, gradients[0].size // max(1, n) * k // 4, most_chunks=16)
     chunks = -(-n // size)
     sums = np.empty((chunks, f * row), dtype=dw.dtype)
-    bias_sums = np.empty((chunks, f), dtype=dw.dtype)
-    run_chunks(_dw_images, n, size, *gradients, f, x, *windows, row, size, sums, bias_sums)
-    dw.reshape(k, f)[...] = np.sum(sums, axis=0).reshape(f, row)[:, :k].T
-    np.sum(bias_sums, axis=0, out=db)
+    run_chunks(_dw_images, n, size, *gradients, f, x, *windows, row, size, sums)
+    total = np.sum(sums, axis=0).reshape(f, row)
+    dw.reshape(k, f)[...] = total[:, :k].T
+    db[...] = total[:, k]
 
 
 def _input_gradient(
