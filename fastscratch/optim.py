@@ -55,7 +55,7 @@ class Optimizer(ABC):
     TypeError
         For something else than Parameters, mixed or other dtypes, or a setting that is no number.
     ValueError
-        For no parameters, one that is listed twice, or a setting out of range.
+        For no parameters, one that is empty or listed twice, or a setting out of range.
     """
 
     _state_names: tuple[str, ...] = ()
@@ -374,6 +374,8 @@ def _checked(parameters: Iterable[Parameter]) -> list[Parameter]:
             raise TypeError(f"an optimizer takes Parameters, model.parameters(), got {type(parameter).__name__}")
         if any(parameter is other for other in parameters[:position]):
             raise ValueError(f"parameter {parameter.name!r} is listed twice")
+        if not parameter.size:
+            raise ValueError(f"parameter {parameter.name!r} holds no numbers: shape {parameter.shape}")
         if parameter.value.dtype not in _NO_GRADIENT:
             raise TypeError(f"parameters are float32 or float64, {parameter.name!r} is {parameter.value.dtype}")
         if parameter.value.dtype != parameters[0].value.dtype:

@@ -24,7 +24,7 @@ def read_picture(path: str | os.PathLike[str], image_shape: tuple[int, int, int]
         A file in any format that Pillow reads; it is turned as its camera's tag says, transparent parts become
         white, deep levels are scaled to 8 bits.
     image_shape : (H, W, C)
-        Of the result; C is 1 (grey) or 3 (RGB).
+        Of the result; C is 1 (gray) or 3 (RGB).
 
     Returns
     -------
@@ -40,28 +40,35 @@ def read_picture(path: str | os.PathLike[str], image_shape: tuple[int, int, int]
     OSError
         If the file cannot be opened.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     height, width, channels = image_shape
     if channels not in MODES:
         raise ValueError(f"pictures have 1 or 3 channels, the network takes images of {channels}")
-    with open(path, "rb") as file, warnings.catch_warnings():
-        # Pillow warns from some size on and refuses from twice that; a network of small images needs neither.
-        bombs = (Image.DecompressionBombWarning, Image.DecompressionBombError)
-        warnings.simplefilter("error", bombs[0])
-        try:
-            with Image.open(file) as opened:
-                picture = _in_mode(ImageOps.exif_transpose(opened), MODES[channels])
-        except UnidentifiedImageError:
-            raise ValueError(f"{path} is not a picture in a format that can be read") from None
-        except (*bombs, OSError, SyntaxError, ValueError) as error:
-            raise ValueError(f"picture {path} cannot be read: {error}") from error
+    picture = _decoded(path, MODES[channels])
     fitted = ImageOps.fit(picture, (width, height), method=Image.Resampling.BICUBIC)
     return np.asarray(fitted, dtype=np.uint8).reshape(height, width, channels)
 
 
+def _decoded(path: str | os.PathLike[str], mode: str) -> Image.Image:
+    """Open a picture file and convert all of it; what Pillow cannot read becomes a ValueError."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    bombs = (Image.DecompressionBombWarning, Image.DecompressionBombError)
+    with open(path, "rb") as file, warnings.catch_warnings():
+        # Pillow warns from some size on and refuses from twice that; a network of small images needs neither.
+        warnings.simplefilter("error", bombs[0])
+        try:
+            with Image.open(file) as opened:
+                return _in_mode(ImageOps.exif_transpose(opened), mode)
+        except UnidentifiedImageError:
+            raise ValueError(f"{path} is not a picture in a format that can be read") from None
+        except (*bombs, OSError, EOFError, SyntaxError, ValueError) as error:
+            raise ValueError(f"picture {path} cannot be read: {error}") from error
+
+
 def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
-    """Convert a picture to 8 bits of grey or RGB, on white where it is transparent."""
+    """Convert a picture to 8 bits of gray or RGB, on white where it is transparent."""
     from PIL import Image
 
     if picture.mode == "F" or picture.mode.startswith("I"):

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import math
 import os
@@ -278,11 +277,11 @@ def _make_folder(config: TrainConfig) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{config.model}-{Path(config.data).name}"
-    for number in itertools.count(1):
-        folder = Path("runs", name if number == 1 else f"{name}-{number}")
+    folder, number = Path("runs", name), 1
+    while True:
         try:
             folder.mkdir(parents=True)
-        except FileExistsError:
-            continue  # another run began in the same second
-        return folder
-    raise AssertionError("unreachable")
+            return folder
+        except FileExistsError:  # another run began in the same second
+            number += 1
+            folder = Path("runs", f"{name}-{number}")

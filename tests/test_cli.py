@@ -55,13 +55,15 @@ def process(*words, **options):
 
 
 def test_help_lists_the_commands_and_is_quick():
-    started = time.perf_counter()
+    before = os.times()
     result = process("--help")
-    seconds = time.perf_counter() - started
+    after = os.times()
+    # Time of the processor, not of the clock: other tests may run beside this one.
+    seconds = (after.children_user + after.children_system) - (before.children_user + before.children_system)
     assert (result.returncode, result.stderr) == (0, "")
     for command in COMMANDS:
         assert re.search(rf"^  {command} +\w", result.stdout, re.MULTILINE)
-    assert seconds < 2  # 0.3 s on an idle machine; the tests' machines are busy
+    assert seconds < 0.8  # 0.2 s on an idle machine; a busy one shares its cores' halves
 
 
 @pytest.mark.parametrize("command", COMMANDS)

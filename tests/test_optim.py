@@ -482,6 +482,7 @@ BAD_ARGUMENTS = {
     "a model": (lambda: SGD(nn.Linear(2, 2), 0.1), TypeError, r"model\.parameters\(\), got Linear"),
     "arrays": (lambda: SGD([np.zeros(3)], 0.1), TypeError, r"takes Parameters, model\.parameters\(\), got ndarray"),
     "twice": (lambda: SGD(twice(), 0.1), ValueError, "parameter '0.bias' is listed twice"),
+    "empty": (lambda: SGD([Parameter(np.zeros((0, 3)))], 0.1), ValueError, r"'' holds no numbers: shape \(0, 3\)"),
     "integers": (lambda: SGD([one(np.int64)], 0.1), TypeError, "parameters are float32 or float64, '' is int64"),
     "mixed": (lambda: SGD([one(), one(np.float64)], 0.1), TypeError, "one dtype: '' is float32, '' is float64"),
     "sgd lr": (lambda: SGD([one()], -0.1), ValueError, "lr must be at least 0, got -0.1"),

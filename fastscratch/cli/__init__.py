@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     code : int
         0 when all went well, 1 when `doctor` found trouble, 2 after a user's mistake, 130 after Ctrl-C, 143 after
-        SIGTERM.
+        SIGTERM, 141 when the reader of the output has gone.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     command = words[0] if words and words[0] in COMMANDS else ""
@@ -51,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not command:
             return _without_command(words)
         with _told_on_stdout():
-            return int(importlib.import_module(f"fastscratch.cli.{command}").run(words[1:], prog))
+            code = int(importlib.import_module(f"fastscratch.cli.{command}").run(words[1:], prog))
+            sys.stdout.flush()  # here, where a reader that has gone is no error
+            return code
     except SystemExit as stop:  # tyro, after it has printed the help
         return stop.code if isinstance(stop.code, int) else 0
     except KeyboardInterrupt as stop:  # TrainingInterrupted is one, and knows its signal and its checkpoint
@@ -62,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + number
     except BrokenPipeError:  # whoever read the output has gone; nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return 141  # as a process that SIGPIPE ended
     except OSError as error:
         told = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
         _complain(prog, told)

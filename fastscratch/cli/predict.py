@@ -48,5 +48,7 @@ def run(argv: Sequence[str], prog: str) -> int:
     images = np.stack([read_picture(path, trained.image_shape) for path in options.images])  # (N, H, W, C)
     for path, probabilities in zip(options.images, trained.predict(images), strict=True):
         best = np.argsort(-probabilities, kind="stable")[: options.top]
-        show(("class", "probability"), [(trained.classes[k], percent(probabilities[k])) for k in best], title=path)
+        print(f"{path}:")  # not as the table's title, which would be broken to its width
+        show(("class", "probability"), [(trained.classes[k], percent(probabilities[k])) for k in best])
+        print()
     return 0

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 
-def show(heads: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "", text_columns: int = 1) -> None:
+def show(heads: Sequence[str], rows: Iterable[Sequence[Any]], *, text_columns: int = 1) -> None:
     """Print a table.
 
     Parameters
@@ -20,12 +20,10 @@ def show(heads: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = ""
         The columns' names.
     rows : iterable of sequence
         What the cells hold; written by ``str``, nothing in them is read as markup.
-    title : str
-        Written above.
     text_columns : int
         So many columns, from the left, are aligned left; the others hold numbers, aligned right.
     """
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for index, head in enumerate(heads):
         table.add_column(head, justify="left" if index < text_columns else "right", overflow="fold")
     for row in rows:

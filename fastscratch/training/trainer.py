@@ -94,6 +94,7 @@ class Trainer:
 
     Examples
     --------
+    >>> import numpy as np
     >>> import fastscratch as fs
     >>> from fastscratch import losses, nn, optim
     >>> from fastscratch.data import ImageDataset
