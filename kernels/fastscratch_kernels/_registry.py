@@ -127,12 +127,15 @@ def active_backend(op: str = "conv2d") -> str:
 
 def _column(op: str, name: str) -> str:
     """Return the backend that computes `op` where `name` is asked for."""
-    can = available(op)
-    if name == "auto":
-        return next(candidate for candidate in AUTO_ORDER if candidate in can)
-    if name not in can:
-        raise BackendUnavailableError(f"backend {name!r} has no kernel for {op!r}; these have: {', '.join(can)}")
-    return name
+    if op not in KERNELS:
+        raise ValueError(f"op must be one of {', '.join(KERNELS)}, got {op!r}")
+    # As far as the first that works: NumPy asked for by name imports no compiler.
+    for candidate in AUTO_ORDER if name == "auto" else (name,):
+        if candidate in KERNELS[op] and _unavailable_reason(candidate) is None:
+            return candidate
+    raise BackendUnavailableError(
+        f"backend {name!r} has no kernel for {op!r}; these have: {', '.join(available(op))}"
+    )
 
 
 def kernel(op: str, backend: str | None = None) -> Callable[..., None]:

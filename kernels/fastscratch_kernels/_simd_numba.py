@@ -16,6 +16,7 @@ unsigned: a signed index may be negative, and the test for that in every load co
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding
@@ -25,6 +26,8 @@ from numba.core import types
 from numba.extending import intrinsic, models, overload, register_model
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+Offset = Any  # an int, or in compiled code np.uint64
 
 _FEATURES = llvmlite.binding.get_host_cpu_features()
 
@@ -37,12 +40,12 @@ def lanes(array: Array) -> int:
     return VECTOR_BYTES // array.itemsize
 
 
-def load(array: Array, offset: int) -> Array:
+def load(array: Array, offset: Offset) -> Array:
     """Return the vector of the numbers at `offset` and after it."""
-    return array[offset : offset + lanes(array)].copy()
+    return np.array(array[offset : offset + lanes(array)])
 
 
-def store(array: Array, offset: int, vector: Array) -> None:
+def store(array: Array, offset: Offset, vector: Array) -> None:
     """Write `vector` to `offset` and after it."""
     array[offset : offset + lanes(array)] = vector
 
@@ -54,7 +57,8 @@ def fill(array: Array, scalar: Any) -> Array:
 
 def madd(total: Array, scalar: Any, vector: Array) -> Array:
     """Return ``total + scalar * vector``, in one instruction where the CPU has it."""
-    return total + total.dtype.type(scalar) * vector
+    vector: Array = array[offset : offset + lanes(array)]
+    return vector.copy()
 
 
 def add(a: Array, b: Array) -> Array:
@@ -77,20 +81,24 @@ def if_positive(a: Array, yes: Array, no: Array) -> Array:
     return np.where(a <= 0, no, yes)
 
 
-class VectorType(types.Type):  # type: ignore[misc]  # numba has no types of its own
+class VectorType(types.Type):
     """Numba's type of a vector of `dtype`."""
 
     def __init__(self, dtype: Any) -> None:
         self.dtype = dtype
         self.count = VECTOR_BYTES * 8 // dtype.bitwidth
-        super().__init__(name=f"Vector({dtype}, {self.count})")
+        super().__init__(f"Vector({dtype}, {self.count})")
 
 
 @register_model(VectorType)
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, fe_type: VectorType) -> None:
-        super().__init__(manager, fe_type, ir.VectorType(manager.lookup(fe_type.dtype).get_value_type(), fe_type.count))
+        super().__init__(  # type: ignore[no-untyped-call]
+            manager, fe_type, ir.VectorType(manager.lookup(fe_type.dtype).get_value_type(), fe_type.count)
+        )
 
+
+_intrinsic: Callable[[Any], Any] = intrinsic
 
 _FUSE = ("contract",)  # a product and a sum may become one instruction; nothing else may change
 
@@ -107,7 +115,7 @@ def _splat(builder: Any, scalar: Any, vector: Any) -> Any:
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def _load(_typing: Any, array: Any, offset: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         vector = builder.load(_pointer(context, builder, signature.args[0], *arguments))
@@ -117,7 +125,7 @@ def _load(_typing: Any, array: Any, offset: Any) -> Any:
     return VectorType(array.dtype)(array, offset), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def _store(_typing: Any, array: Any, offset: Any, vector: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _pointer(context, builder, signature.args[0], *arguments[:2])
@@ -127,7 +135,7 @@ def _store(_typing: Any, array: Any, offset: Any, vector: Any) -> Any:
     return types.void(array, offset, vector), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def _fill(_typing: Any, array: Any, scalar: Any) -> Any:
     vector = VectorType(array.dtype)
 
@@ -138,7 +146,7 @@ def _fill(_typing: Any, array: Any, scalar: Any) -> Any:
     return vector(array, scalar), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def _madd(_typing: Any, total: Any, scalar: Any, vector: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         number = context.cast(builder, arguments[1], signature.args[1], total.dtype)
@@ -148,17 +156,17 @@ def _madd(_typing: Any, total: Any, scalar: Any, vector: Any) -> Any:
     return total(total, scalar, vector), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def _add(_typing: Any, a: Any, b: Any) -> Any:
     return a(a, b), lambda _context, builder, _signature, arguments: builder.fadd(*arguments, flags=_FUSE)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def _subtract(_typing: Any, a: Any, b: Any) -> Any:
     return a(a, b), lambda _context, builder, _signature, arguments: builder.fsub(*arguments, flags=_FUSE)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def _if_wins(_typing: Any, candidate: Any, best: Any, yes: Any, no: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         challenger, champion, if_true, if_false = arguments
@@ -169,7 +177,7 @@ def _if_wins(_typing: Any, candidate: Any, best: Any, yes: Any, no: Any) -> Any:
     return yes(candidate, best, yes, no), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_intrinsic
 def _if_positive(_typing: Any, a: Any, yes: Any, no: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         value, if_true, if_false = arguments

@@ -1,7 +1,7 @@
 """Sums over the few numbers of a gradient that are not zero: the backward pass of convolution, ReLU and max-pooling.
 
 Of the pixels under a pooling window one at most has a gradient, and none where ReLU switched the window off. The
-numbers that remain are kept as *lists*: entry e of list l is a scalar and the offset of a row that it multiplies.
+numbers that remain are kept as *lists*: each entry of a list is a scalar and the offset of a row that it multiplies.
 
     dw    one list a filter: rows are patches of the image, their sum is a row of dw.T
     dx    one list a pixel of the convolution's output: rows are filters of w.T, their sum goes to the pixel's patch
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ._jit_numba import leaf
-from ._simd_numba import add, fill, lanes, load, madd, store
+from ._simd_numba import Offset, add, fill, lanes, load, madd, store
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -22,7 +22,9 @@ ONE = np.uint64(1)
 
 
 @leaf
-def _add_ten(source: Array, at: int, offsets: Array, scalars: Array, first: int, stop: int, out: Array, to: int) -> None:
+def _add_ten(
+    source: Array, at: Offset, offsets: Array, scalars: Array, first: Offset, stop: Offset, out: Array, to: Offset
+) -> None:
     """Add to ten vectors of `out`: all sums in registers, one entry after the other."""
     v = lanes(out)
     v2, v3, v4, v5 = v + v, v + v + v, v + v + v + v, v + v + v + v + v
@@ -56,7 +58,9 @@ def _add_ten(source: Array, at: int, offsets: Array, scalars: Array, first: int,
 
 
 @leaf
-def _add_four(source: Array, at: int, offsets: Array, scalars: Array, first: int, stop: int, out: Array, to: int) -> None:
+def _add_four(
+    source: Array, at: Offset, offsets: Array, scalars: Array, first: Offset, stop: Offset, out: Array, to: Offset
+) -> None:
     """Add to four vectors of `out`: even and odd entries apart, so that no sum waits for the one before it."""
     v = lanes(out)
     v2, v3 = v + v, v + v + v
@@ -89,7 +93,9 @@ def _add_four(source: Array, at: int, offsets: Array, scalars: Array, first: int
 
 
 @leaf
-def _add_one(source: Array, at: int, offsets: Array, scalars: Array, first: int, stop: int, out: Array, to: int) -> None:
+def _add_one(
+    source: Array, at: Offset, offsets: Array, scalars: Array, first: Offset, stop: Offset, out: Array, to: Offset
+) -> None:
     """Add to one vector of `out`."""
     total = load(out, to)
     for e in range(first, stop):
@@ -113,7 +119,7 @@ def add_lists(
     """Add the sum of each list's scaled rows of `source` to a row of `out`.
 
     A row is made of pieces of `length` numbers, whole vectors: piece i lies ``source_pieces[i]`` behind an entry's
-    offset, and ``out_pieces[i]`` behind the list's ``out_rows[l]``. List l begins at place ``l * capacity``.
+    offset, and ``out_pieces[i]`` behind the list's ``out_rows[slot]``. List `slot` begins at place ``slot * capacity``.
     """
     width = lanes(out)
     vectors = np.int64(length) // np.int64(width)
@@ -123,21 +129,31 @@ def add_lists(
             left = vectors - part
             skip = np.uint64(part) * width
             at, piece = source_pieces[i] + skip, out_pieces[i] + skip
-            for l in range(np.uint64(len(counts))):
-                if counts[l] > 0:
-                    first, to = l * np.uint64(capacity), out_rows[l] + piece
+            for slot in range(np.uint64(len(counts))):
+                if counts[slot] > 0:
+                    first, to = slot * np.uint64(capacity), out_rows[slot] + piece
                     if left >= 10:
-                        _add_ten(source, at, offsets, scalars, first, first + counts[l], out, to)
+                        _add_ten(source, at, offsets, scalars, first, first + counts[slot], out, to)
                     elif left >= 4:
-                        _add_four(source, at, offsets, scalars, first, first + counts[l], out, to)
+                        _add_four(source, at, offsets, scalars, first, first + counts[slot], out, to)
                     else:
-                        _add_one(source, at, offsets, scalars, first, first + counts[l], out, to)
+                        _add_one(source, at, offsets, scalars, first, first + counts[slot], out, to)
             part += 10 if left >= 10 else 4 if left >= 4 else 1
 
 
 @leaf
 def lists_by_filter(
-    dy: Array, argmax: Array, row: int, f: int, first: int, places: int, rows: Array, offsets: Array, scalars: Array, counts: Array, capacity: int
+    dy: Array,
+    argmax: Array,
+    row: int,
+    f: int,
+    first: int,
+    places: int,
+    rows: Array,
+    offsets: Array,
+    scalars: Array,
+    counts: Array,
+    capacity: int,
 ) -> None:
     """Sort the live gradients of some pooled pixels by filter, for ``len(counts)`` filters from `first` on.
 
@@ -147,14 +163,14 @@ def lists_by_filter(
     step, filters, size, alive = np.uint64(f), np.uint64(len(counts)), np.uint64(capacity), np.uint64(places)
     at, window = np.uint64(row * f + first), np.uint64(0)
     while window < np.uint64(len(rows)):
-        for l in range(filters):
-            place = np.uint64(argmax[at + l])
+        for slot in range(filters):
+            place = np.uint64(argmax[at + slot])
             live = place < alive
-            e = l * size + counts[l]
+            e = slot * size + counts[slot]
             # Written in any case and overwritten by the next one where this one is dead: no branch to mispredict.
             offsets[e] = rows[window + (place if live else np.uint64(0))]
-            scalars[e] = dy[at + l]
-            counts[l] += np.uint64(live)
+            scalars[e] = dy[at + slot]
+            counts[slot] += np.uint64(live)
         at += step
         window += alive
 
@@ -163,7 +179,7 @@ def lists_by_filter(
 def lists_by_pixel(
     dy: Array, argmax: Array, row: int, f: int, places: int, k: int, offsets: Array, scalars: Array, counts: Array
 ) -> None:
-    """Sort the live gradients of ``len(counts) // places`` pooled pixels by pixel; filter c has the offset ``c * k``."""
+    """Sort the live gradients of some pooled pixels by pixel, into ``len(counts)`` lists; filter c is at ``c * k``."""
     counts[:] = 0
     filters, alive, distance = np.uint64(f), np.uint64(places), np.uint64(k)
     at, pixel = np.uint64(row * f), np.uint64(0)
@@ -171,11 +187,11 @@ def lists_by_pixel(
         for c in range(filters):
             place = np.uint64(argmax[at + c])
             if place < alive:
-                l = pixel + place
-                e = l * filters + counts[l]
+                slot = pixel + place
+                e = slot * filters + counts[slot]
                 offsets[e] = c * distance
                 scalars[e] = dy[at + c]
-                counts[l] += ONE
+                counts[slot] += ONE
         at += filters
         pixel += alive
 
@@ -191,7 +207,7 @@ def transpose(a: Array, rows: int, columns: int, row_step: int, out: Array, out_
 
 
 @leaf
-def copy_patch(x: Array, pixel: int, pieces: Array, length: int, patch: Array, to: int) -> None:
+def copy_patch(x: Array, pixel: Offset, pieces: Array, length: int, patch: Array, to: Offset) -> None:
     """Write the pieces of one patch to `patch` from `to` on, and behind them the constant 1.
 
     In whole vectors: what one writes past its piece the next one overwrites, and what the last one writes past its
@@ -207,7 +223,7 @@ def copy_patch(x: Array, pixel: int, pieces: Array, length: int, patch: Array, t
                 store(patch, at + v, load(x, piece + v))
                 v += width
         else:  # a vector would reach past the end of the images
-            for v in range(size):
-                patch[at + v] = x[piece + v]
+            for k in range(size):
+                patch[at + k] = x[piece + k]
         at += size
     patch[at] = 1

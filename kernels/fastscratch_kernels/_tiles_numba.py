@@ -41,7 +41,9 @@ def block_size(dtype: np.dtype[Any]) -> int:
 
 
 @leaf
-def pack(b: Array, first: int, rows: int, row_step: int, columns: int, column_step: int, panels: Array, at: int) -> None:
+def pack(
+    b: Array, first: int, rows: int, row_step: int, columns: int, column_step: int, panels: Array, at: int
+) -> None:
     """Write a matrix into `panels` (flat) from place `at` on: panel by panel, row by row; zeros past the last column.
 
     Number (r, c) of the matrix is ``b[first + r * row_step + c * column_step]``.

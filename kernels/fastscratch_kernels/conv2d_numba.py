@@ -147,7 +147,7 @@ def _sum_images(dy: Array, pixels: int, f: int, sums: Array, start: int, stop: i
 
 
 def sum_pixels(dy: Array, db: Array) -> None:
-    """Fill `db` (F,) with the sums of `dy` (N, OH, OW, F): image by image first, which also keeps rounding errors small."""
+    """Fill `db` (F,) with the sums of `dy` (N, OH, OW, F): image by image, then those; rounding errors stay small."""
     n, oh, ow, f = dy.shape
     sums = np.empty((n, f), dtype=dy.dtype)
     run_chunks(_sum_images, n, chunk_size(n, oh * ow * f), flat(dy), oh * ow, f, sums)
@@ -192,9 +192,8 @@ def conv2d(
     )
 
 
-def _input_gradient(
-    dy: Array, w: Array, dx: Array, stride: Pair, padding: Pair, dilation: Pair
-) -> None:
+def input_gradient(dy: Array, w: Array, dx: Array, stride: Pair, padding: Pair, dilation: Pair) -> None:
+    """Fill `dx` alone, for one group."""
     n, h, width, c = dx.shape
     _, oh, ow, f = dy.shape
     kh, kw = w.shape[:2]
@@ -272,4 +271,4 @@ def conv2d_backward(
     where = geometry(h, width, c, w.shape[:2], stride, padding, dilation, oh, ow)
     _filter_gradient(dy, where, pad(x, padding), dw)
     if dx is not None:
-        _input_gradient(dy, w, dx, stride, padding, dilation)
+        input_gradient(dy, w, dx, stride, padding, dilation)

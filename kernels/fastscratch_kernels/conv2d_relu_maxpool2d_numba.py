@@ -83,16 +83,15 @@ def _forward_images(
                 for window in range(count):
                     for half in range(2):
                         column = np.uint64(half) * width
-                        here = np.uint64(window * places * block) + column
-                        best, place = load(y, here), fill(y, 0)
+                        here = np.uint64(window * places)
+                        best, place = load(y, y_rows[here] + column), fill(y, 0)
                         for q in range(1, places):
-                            here += width + width
-                            candidate = load(y, here)
+                            candidate = load(y, y_rows[here + np.uint64(q)] + column)
                             place = if_wins(candidate, best, fill(y, q), place)
                             best = if_wins(candidate, best, candidate, best)
-                        to = np.uint64(window * columns + at) + column
-                        store(largest, to, if_positive(best, best, fill(y, 0)))
-                        store(winners, to, if_positive(best, place, fill(y, dead)))
+                        there = np.uint64(window * columns + at) + column
+                        store(largest, there, if_positive(best, best, fill(y, 0)))
+                        store(winners, there, if_positive(best, place, fill(y, dead)))
             for window in range(count):
                 to = (n * windows + first + window) * f
                 for c in range(f):
@@ -133,11 +132,11 @@ def _dw_filters(
             lists_by_filter(
                 dy, argmax, i * windows, f, first, places, pixels, offsets, scalars, counts, windows
             )
-            for l in range(filters):
+            for slot in range(filters):
                 total = dw.dtype.type(0)
-                for e in range(l * windows, l * windows + np.int64(counts[l])):
+                for e in range(slot * windows, slot * windows + np.int64(counts[slot])):
                     total += scalars[e]
-                db[first + l] += total
+                db[first + slot] += total
             here = x[i * image :]
             add_lists(here, pieces, offsets, scalars, counts, windows, sums, rows, out_pieces, length)
         transpose(sums, filters, k, k, dw[first:], f)
@@ -308,11 +307,15 @@ def conv2d_relu_maxpool2d_backward(
     n, ph, pw, f = dy.shape
     where, pixels = _where(x.shape, w.shape[:2], stride, padding, dilation, pool_kernel, pool_stride, (ph, pw))
     whole_vectors = where.length % (VECTOR_BYTES // x.itemsize) == 0
-    if not _fits(groups, pool_kernel, pool_stride, pool_padding, argmax) or not (whole_vectors or dx is None):
+    fits = _fits(groups, pool_kernel, pool_stride, pool_padding, argmax)
+    if not fits or (dx is not None and not whole_vectors):
         dconv = np.empty(conv2d_shape(x.shape, w.shape, stride, padding, dilation, groups), dtype=x.dtype)
         maxpool2d_numba.maxpool2d_backward(dy, argmax, dconv, pool_kernel, pool_stride, pool_padding)
-        conv2d_numba.conv2d_backward(dconv, x, w, dx, dw, db, stride, padding, dilation, groups)
-        return
+        if not fits:
+            conv2d_numba.conv2d_backward(dconv, x, w, dx, dw, db, stride, padding, dilation, groups)
+            return
+        if dx is not None:
+            conv2d_numba.input_gradient(dconv, w, dx, stride, padding, dilation)
     places = pool_kernel[0] * pool_kernel[1]
     gradients = (flat(dy), flat(argmax))
     windows = (where.image, pixels, places, where.pieces, where.length)
@@ -321,11 +324,11 @@ def conv2d_relu_maxpool2d_backward(
         _filter_gradient(gradients, n, pad(x, padding), windows, dw, db)
     else:
         _filter_gradient_from_patches(gradients, n, pad(x, padding), windows, dw, db)
-    if dx is not None:
+    if dx is not None and whole_vectors:
         _input_gradient(gradients, w, windows, where.padded, padding, dx)
 
 
-Windows = tuple[int, Array, int, Array, int]  # image, pixels, places, pieces, length: as the compiled functions take them
+Windows = tuple[int, Array, int, Array, int]  # image, pixels, places, pieces, length: for the compiled functions
 
 
 def _filter_gradient(
@@ -344,7 +347,7 @@ def _filter_gradient_from_patches(
 ) -> None:
     f = db.size
     k = dw.size // f
-    row = conv2d_numba.round_up(k + 1, 4 * VECTOR_BYTES // dw.itemsize)
+    row = round_up(k + 1, 4 * VECTOR_BYTES // dw.itemsize)
     size = chunk_size(n, gradients[0].size // max(1, n) * k // 4, most_chunks=16)
     chunks = -(-n // size)
     sums = np.empty((chunks, f * row), dtype=dw.dtype)
