@@ -9,7 +9,7 @@ ARGS   ?=
 
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-SOURCES := pyproject.toml setup.py
+SOURCES := pyproject.toml setup.py $(wildcard kernels/fastscratch_kernels/*.pyx kernels/fastscratch_kernels/*.pxd kernels/fastscratch_kernels/tile*)
 
 .DEFAULT_GOAL := help
 .PHONY: help train test pytest lint types format tables clean
@@ -38,6 +38,7 @@ pytest: $(VENV)/installed-dev  ## Run the tests and the docs' code blocks
 
 lint: $(VENV)/installed-dev  ## Check style and formatting rules
 	$(BIN)/ruff check .
+	PATH="$(BIN):$$PATH" cython-lint kernels
 
 types: $(VENV)/installed-dev  ## Check types
 	$(BIN)/mypy

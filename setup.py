@@ -1,5 +1,78 @@
-"""Build step of the compiled extensions; everything else about the package is in pyproject.toml."""
+"""Build step of the compiled extensions; everything else about the package is in pyproject.toml.
 
-from setuptools import setup
+The Cython kernels are optional: where they cannot be built the package still installs, and says so loudly.
+`FASTSCRATCH_NO_OPENMP=1` builds them single-threaded.
+"""
 
-setup()
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+KERNELS = Path("kernels/fastscratch_kernels")
+TILES = [str(KERNELS / f"tile_{name}.c") for name in ("runtime", "baseline", "avx2", "avx512")]
+
+OPS = ("im2col", "conv2d", "maxpool2d", "avgpool2d", "conv2d_relu_maxpool2d")
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "initializedcheck": False,
+    "cdivision": True,
+    "freethreading_compatible": True,
+}
+
+
+class BuildKernels(build_ext):
+    """Compile with OpenMP where there is one, and say it loudly where nothing can be compiled."""
+
+    def build_extensions(self) -> None:
+        """Add the flags that this compiler takes, then build."""
+        openmp = [] if os.environ.get("FASTSCRATCH_NO_OPENMP") == "1" else self._openmp_flags()
+        if not openmp:
+            print("fastscratch: building without OpenMP, the Cython kernels will be single-threaded", file=sys.stderr)
+        for extension in self.extensions:
+            extension.extra_compile_args += ["-O3", "-Wno-psabi", *openmp]
+            extension.extra_link_args += openmp
+        super().build_extensions()
+
+    def _openmp_flags(self) -> list[str]:
+        for flags in (["-fopenmp"], ["-Xpreprocessor", "-fopenmp", "-lomp"]):
+            with tempfile.TemporaryDirectory() as folder:
+                source = Path(folder, "openmp.c")
+                source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+                try:
+                    objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=flags)
+                    self.compiler.link_executable(objects, str(Path(folder, "openmp")), extra_postargs=flags)
+                except Exception:  # whatever a compiler says: it has no OpenMP by this flag
+                    continue
+                return flags
+        return []
+
+
+def kernel(name: str, sources: list[str]) -> Extension:
+    """Return the extension of one .pyx file."""
+    return Extension(
+        f"fastscratch_kernels.{name}",
+        [str(KERNELS / f"{name}.pyx"), *sources],
+        include_dirs=[str(KERNELS)],
+        depends=[str(path) for path in KERNELS.glob("tile*.h")] + [str(KERNELS / "_tiles.pxd")],
+        optional=True,
+    )
+
+
+setup(
+    ext_modules=cythonize(
+        [kernel("_tiles", TILES), *(kernel(f"{op}_cython", []) for op in OPS)],
+        compiler_directives=DIRECTIVES,
+        include_path=["kernels"],
+    ),
+    cmdclass={"build_ext": BuildKernels},
+)

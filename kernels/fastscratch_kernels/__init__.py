@@ -11,6 +11,7 @@ and checks nothing. The public ops here check once for all backends, allocate, a
 README.md in this folder has the table op x backend and the way to add a kernel.
 """
 
+from ._isa import isa
 from ._registry import (
     BackendUnavailableError,
     active_backend,
@@ -44,6 +45,7 @@ __all__ = [
     "conv2d_relu_maxpool2d_backward",
     "get_num_threads",
     "im2col",
+    "isa",
     "maxpool2d",
     "maxpool2d_backward",
     "selected_backend",

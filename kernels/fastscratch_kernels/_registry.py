@@ -14,17 +14,22 @@ from typing import Any
 BACKENDS = ("numpy", "numba", "cython")
 AUTO_ORDER = ("cython", "numba", "numpy")
 
+
+def _columns(name: str, *backends: str) -> dict[str, str]:
+    return {backend: f"{name}_{backend}" for backend in backends}
+
+
 KERNELS: dict[str, dict[str, str]] = {
-    "im2col": {"numpy": "im2col_numpy", "numba": "im2col_numba"},
-    "col2im": {"numpy": "im2col_numpy", "numba": "im2col_numba"},
-    "conv2d": {"numpy": "conv2d_numpy", "numba": "conv2d_numba"},
-    "conv2d_backward": {"numpy": "conv2d_numpy", "numba": "conv2d_numba"},
-    "maxpool2d": {"numpy": "maxpool2d_numpy", "numba": "maxpool2d_numba"},
-    "maxpool2d_backward": {"numpy": "maxpool2d_numpy", "numba": "maxpool2d_numba"},
-    "avgpool2d": {"numpy": "avgpool2d_numpy", "numba": "avgpool2d_numba"},
-    "avgpool2d_backward": {"numpy": "avgpool2d_numpy", "numba": "avgpool2d_numba"},
-    "conv2d_relu_maxpool2d": {"numpy": "conv2d_relu_maxpool2d_numpy", "numba": "conv2d_relu_maxpool2d_numba"},
-    "conv2d_relu_maxpool2d_backward": {"numpy": "conv2d_relu_maxpool2d_numpy", "numba": "conv2d_relu_maxpool2d_numba"},
+    "im2col": _columns("im2col", "numpy", "numba", "cython"),
+    "col2im": _columns("im2col", "numpy", "numba", "cython"),
+    "conv2d": _columns("conv2d", "numpy", "numba", "cython"),
+    "conv2d_backward": _columns("conv2d", "numpy", "numba", "cython"),
+    "maxpool2d": _columns("maxpool2d", "numpy", "numba", "cython"),
+    "maxpool2d_backward": _columns("maxpool2d", "numpy", "numba", "cython"),
+    "avgpool2d": _columns("avgpool2d", "numpy", "numba", "cython"),
+    "avgpool2d_backward": _columns("avgpool2d", "numpy", "numba", "cython"),
+    "conv2d_relu_maxpool2d": _columns("conv2d_relu_maxpool2d", "numpy", "numba", "cython"),
+    "conv2d_relu_maxpool2d_backward": _columns("conv2d_relu_maxpool2d", "numpy", "numba", "cython"),
 }
 """op -> backend -> module of this package that holds a function with the op's name."""
 
@@ -41,6 +46,11 @@ class BackendUnavailableError(RuntimeError):
 _functions: dict[tuple[str, str], Callable[..., None]] = {}
 _reasons: dict[str, str | None] = {}
 _selected: str | None = None
+
+
+def _check_op(op: str) -> None:
+    if op not in KERNELS:
+        raise ValueError(f"op must be one of {', '.join(KERNELS)}, got {op!r}")
 
 
 def _check_name(name: str, source: str = "backend") -> str:
@@ -84,8 +94,7 @@ def available(op: str) -> tuple[str, ...]:
     ValueError
         If there is no such op.
     """
-    if op not in KERNELS:
-        raise ValueError(f"op must be one of {', '.join(KERNELS)}, got {op!r}")
+    _check_op(op)
     return tuple(name for name in BACKENDS if name in KERNELS[op] and _unavailable_reason(name) is None)
 
 
@@ -127,9 +136,8 @@ def active_backend(op: str = "conv2d") -> str:
 
 def _column(op: str, name: str) -> str:
     """Return the backend that computes `op` where `name` is asked for."""
-    if op not in KERNELS:
-        raise ValueError(f"op must be one of {', '.join(KERNELS)}, got {op!r}")
-    # As far as the first that works: NumPy asked for by name imports no compiler.
+    _check_op(op)
+    # One after the other, so that no backend is imported which is not needed.
     for candidate in AUTO_ORDER if name == "auto" else (name,):
         if candidate in KERNELS[op] and _unavailable_reason(candidate) is None:
             return candidate

@@ -57,8 +57,8 @@ def fill(array: Array, scalar: Any) -> Array:
 
 def madd(total: Array, scalar: Any, vector: Array) -> Array:
     """Return ``total + scalar * vector``, in one instruction where the CPU has it."""
-    vector: Array = array[offset : offset + lanes(array)]
-    return vector.copy()
+    product: Array = np.multiply(vector, scalar, dtype=vector.dtype)
+    return total + product
 
 
 def add(a: Array, b: Array) -> Array:

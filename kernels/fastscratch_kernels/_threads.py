@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import operator
 import os
@@ -43,7 +42,8 @@ def set_num_threads(n: int | None = None) -> None:
 
     Notes
     -----
-    Nothing is set before the first call, unless FASTSCRATCH_NUM_THREADS is: its number is set at import.
+    Nothing is set before the first call, unless FASTSCRATCH_NUM_THREADS is: its number is set at import. What is no
+    number there is told by `get_num_threads`, which every kernel asks.
     """
     global _num_threads
     if n is None:
@@ -60,28 +60,28 @@ def set_num_threads(n: int | None = None) -> None:
     _num_threads = n
 
 
-@functools.cache
-def _default_num_threads() -> int:
-    """Return `available_cores` as it was at the first call: kernels ask before every run, and it reads a file."""
-    return available_cores()
-
-
 def get_num_threads() -> int:
-    """Return the number of threads set, else the number of cores that this process may use."""
-    return _num_threads if _num_threads is not None else _default_num_threads()
-
-
-def set_from_environment() -> None:
-    """Apply FASTSCRATCH_NUM_THREADS where it is set.
+    """Return the number of threads set, else the number of cores that this process may use.
 
     Raises
     ------
     ValueError
-        If it is not a whole number of at least 1.
+        If nothing was set, and FASTSCRATCH_NUM_THREADS is not a whole number of at least 1.
     """
+    if _num_threads is not None:
+        return _num_threads
     text = os.environ.get("FASTSCRATCH_NUM_THREADS")
-    if text is None:
-        return
-    if not text.isdecimal() or int(text) < 1:
+    if text is not None and not _is_number(text):
         raise ValueError(f"FASTSCRATCH_NUM_THREADS must be a whole number of at least 1, got {text!r}")
-    set_num_threads(int(text))
+    return available_cores()
+
+
+def set_from_environment() -> None:
+    """Apply FASTSCRATCH_NUM_THREADS where it is a number."""
+    text = os.environ.get("FASTSCRATCH_NUM_THREADS", "")
+    if _is_number(text):
+        set_num_threads(int(text))
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and int(text) >= 1

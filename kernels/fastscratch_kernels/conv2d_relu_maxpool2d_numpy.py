@@ -8,6 +8,7 @@ Raw kernels: they fill their caller's arrays and check nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,49 @@ from .maxpool2d_numpy import maxpool2d, maxpool2d_backward
 from .shapes import Pair, conv2d_shape, dead_position
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Kernel = Callable[..., None]
+Windows = tuple[Pair, Pair, Pair, int]
+"""Stride, padding, dilation and groups of the convolution."""
+Pool = tuple[Pair, Pair, Pair]
+"""Kernel, stride and padding of the pooling."""
+
+
+def compose(
+    conv2d: Kernel,
+    maxpool2d: Kernel,
+    x: Array,
+    w: Array,
+    b: Array | None,
+    out: Array,
+    argmax: Array,
+    windows: Windows,
+    pool: Pool,
+) -> None:
+    """Fill `out` and `argmax` by the plain ops of a backend."""
+    y = np.empty(conv2d_shape(x.shape, w.shape, *windows), dtype=x.dtype)
+    conv2d(x, w, b, y, *windows)
+    np.maximum(y, 0, out=y)
+    maxpool2d(y, out, argmax, *pool)
+    argmax[out <= 0] = dead_position(argmax.dtype)
+
+
+def compose_backward(
+    conv2d_backward: Kernel,
+    maxpool2d_backward: Kernel,
+    dy: Array,
+    argmax: Array,
+    x: Array,
+    w: Array,
+    dx: Array | None,
+    dw: Array,
+    db: Array | None,
+    windows: Windows,
+    pool: Pool,
+) -> None:
+    """Fill `dx`, `dw` and `db` by the plain ops of a backend."""
+    dconv = np.empty(conv2d_shape(x.shape, w.shape, *windows), dtype=x.dtype)
+    maxpool2d_backward(dy, argmax, dconv, *pool)
+    conv2d_backward(dconv, x, w, dx, dw, db, *windows)
 
 
 def conv2d_relu_maxpool2d(
@@ -34,11 +78,8 @@ def conv2d_relu_maxpool2d(
     pool_padding: Pair,
 ) -> None:
     """Fill `out` (N, PH, PW, F) with maxpool(relu(conv(x, w) + b)), `argmax` with each number's place or "dead"."""
-    y = np.empty(conv2d_shape(x.shape, w.shape, stride, padding, dilation, groups), dtype=x.dtype)
-    conv2d(x, w, b, y, stride, padding, dilation, groups)
-    np.maximum(y, 0, out=y)
-    maxpool2d(y, out, argmax, pool_kernel, pool_stride, pool_padding)
-    argmax[out <= 0] = dead_position(argmax.dtype)
+    windows, pool = (stride, padding, dilation, groups), (pool_kernel, pool_stride, pool_padding)
+    compose(conv2d, maxpool2d, x, w, b, out, argmax, windows, pool)
 
 
 def conv2d_relu_maxpool2d_backward(
@@ -58,6 +99,5 @@ def conv2d_relu_maxpool2d_backward(
     pool_padding: Pair,
 ) -> None:
     """Fill `dx` (like x), `dw` (like w) and `db` (F,) from `dy` and `argmax` (N, PH, PW, F); None is left out."""
-    dconv = np.empty(conv2d_shape(x.shape, w.shape, stride, padding, dilation, groups), dtype=x.dtype)
-    maxpool2d_backward(dy, argmax, dconv, pool_kernel, pool_stride, pool_padding)
-    conv2d_backward(dconv, x, w, dx, dw, db, stride, padding, dilation, groups)
+    windows, pool = (stride, padding, dilation, groups), (pool_kernel, pool_stride, pool_padding)
+    compose_backward(conv2d_backward, maxpool2d_backward, dy, argmax, x, w, dx, dw, db, windows, pool)

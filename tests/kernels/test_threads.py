@@ -164,5 +164,5 @@ def test_the_environment_sets_the_number():
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "two", "1.5", ""])
 def test_a_wrong_number_in_the_environment_is_told(wrong):
-    done = run_python("import fastscratch_kernels", FASTSCRATCH_NUM_THREADS=wrong)
+    done = run_python("import fastscratch_kernels as k; k.get_num_threads()", FASTSCRATCH_NUM_THREADS=wrong)
     assert f"FASTSCRATCH_NUM_THREADS must be a whole number of at least 1, got {wrong!r}" in done.stderr

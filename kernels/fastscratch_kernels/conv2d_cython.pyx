@@ -1,0 +1,262 @@
+"""2-D convolution in Cython, forward and backward: implicit im2col, a register tile, threads over images.
+
+The patch matrix is never written: the tiles of tile.h read the patches where they lie. One parallel region a call,
+single-threaded arithmetic inside. Sums run in an order that depends on the shapes alone, so results do not depend on
+the number of threads.
+
+Raw kernels: they fill their caller's arrays and check nothing.
+"""
+
+from cython.parallel cimport parallel, prange
+
+from fastscratch_kernels._tiles cimport *
+
+from ._threads import get_num_threads
+
+# Slots of scratch memory: the calling thread's, and each worker's.
+cdef enum:
+    WEIGHTS, TABLES, GRADIENT, IMAGES, IMAGE, BUFFER
+
+
+cdef inline void _forward(const tile_table *t, const real *x, const tile_patches *p, const real *w, const real *bias,
+                          Py_ssize_t nf, real *buf, real *y, Py_ssize_t ldy) noexcept nogil:
+    if real is float:
+        t.f32.forward(x, p, w, bias, nf, buf, y, ldy)
+    else:
+        t.f64.forward(x, p, w, bias, nf, buf, y, ldy)
+
+
+cdef inline void _scatter(const tile_table *t, const real *dy, Py_ssize_t ldy, Py_ssize_t nf, const real *wt,
+                          const Py_ssize_t *pix, Py_ssize_t npix, real *dxp) noexcept nogil:
+    if real is float:
+        t.f32.scatter(dy, ldy, nf, wt, pix, npix, dxp)
+    else:
+        t.f64.scatter(dy, ldy, nf, wt, pix, npix, dxp)
+
+
+cdef inline void _dweight(const tile_table *t, const real *x, Py_ssize_t ldx, const Py_ssize_t *pix, Py_ssize_t npix,
+                          const real *dy, Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, real *dw) noexcept nogil:
+    if real is float:
+        t.f32.dweight(x, ldx, pix, npix, dy, lddy, n, nk, dw)
+    else:
+        t.f64.dweight(x, ldx, pix, npix, dy, lddy, n, nk, dw)
+
+
+cdef tile_patches _patches(const tile_table *t, const Geometry *g) noexcept nogil:
+    # The tables of a plain convolution: every output pixel for itself.
+    cdef tile_patches p
+    cdef Py_ssize_t *tables = <Py_ssize_t *> t.scratch(TABLES, (g.OH * g.OW + g.nseg) * sizeof(Py_ssize_t))
+    fill_pixels(g, g.C, tables)
+    fill_segments(g, g.C, tables + g.OH * g.OW)
+    p.pix, p.npix, p.window = tables, g.OH * g.OW, 1
+    p.seg, p.nseg, p.seglen = tables + g.OH * g.OW, g.nseg, g.seglen
+    return p
+
+
+cdef void _conv2d(const Geometry *g, const real *x, const real *w, const real *b, real *out,
+                  int threads) noexcept nogil:
+    cdef const tile_table *t = table()
+    cdef Py_ssize_t block = block_size(out), FP = round_up(g.FG, block)
+    cdef Py_ssize_t n, group, image = g.H * g.W * g.C, padded = g.HP * g.WP * g.C, pixels = g.OH * g.OW
+    cdef tile_patches p = _patches(t, g)
+    cdef real *packed = <real *> t.scratch(WEIGHTS, g.groups * FP * (g.K + 1) * sizeof(real))
+    cdef real *bias = packed + g.groups * FP * g.K
+    cdef real *buf = NULL
+    cdef const real *xn
+    cdef unsigned long state = 0
+    pack_filters(g, w, packed)
+    memset(bias, 0, g.groups * FP * sizeof(real))
+    if b != NULL:
+        for group in range(g.groups):
+            memcpy(bias + group * FP, b + group * g.FG, g.FG * sizeof(real))
+    with parallel(num_threads=threads):
+        state = t.flush_denormals()
+        buf = <real *> t.scratch(BUFFER, buffer_size(out) * sizeof(real))
+        for n in prange(g.N, schedule="static"):
+            xn = x + n * image
+            if padded != image:
+                pad_image(g, xn, <real *> t.scratch(IMAGE, padded * sizeof(real)))
+                xn = <const real *> t.scratch(IMAGE, padded * sizeof(real))
+            for group in range(g.groups):
+                _forward(t, xn + group * g.CG, &p, packed + group * FP * g.K, bias + group * FP, g.FG, buf,
+                         out + n * pixels * g.F + group * g.FG, g.F)
+        t.restore_denormals(state)
+
+
+cdef void _input_gradient(const Geometry *g, const real *dy, const real *w, real *dx, int threads) noexcept nogil:
+    # Each dy (F numbers) times the filters' transpose, added to the pixels that its patch was read from. The tile's
+    # accumulators are those pixels; channels are padded to whole blocks, and the border is cut off at the end.
+    cdef const tile_table *t = table()
+    cdef Py_ssize_t block = block_size(dx), CP = round_up(g.CG, block), channels = g.groups * CP
+    cdef Py_ssize_t n, group, k, b, c, f, j, i, count, pixels = g.OH * g.OW, image = g.HP * g.WP * channels
+    cdef Py_ssize_t *pix = <Py_ssize_t *> t.scratch(TABLES, pixels * sizeof(Py_ssize_t))
+    cdef real *wt = <real *> t.scratch(WEIGHTS, g.groups * g.KH * g.KW * CP * g.FG * sizeof(real))
+    cdef real *to = wt
+    cdef real *dxp
+    cdef bint direct = channels == g.C and g.HP == g.H and g.WP == g.W
+    cdef unsigned long state = 0
+    fill_pixels(g, channels, pix)
+    for group in range(g.groups):  # (KH, KW, CG, F) -> (groups, KH * KW, blocks of channels, FG, block)
+        for k in range(g.KH * g.KW):
+            for b in range(CP // block):
+                c = b * block
+                count = min(block, g.CG - c)
+                for f in range(g.FG):
+                    for j in range(count):
+                        to[j] = w[(k * g.CG + c + j) * g.F + group * g.FG + f]
+                    for j in range(count, block):
+                        to[j] = 0
+                    to += block
+    with parallel(num_threads=threads):
+        state = t.flush_denormals()
+        for n in prange(g.N, schedule="static"):
+            dxp = dx + n * image if direct else <real *> t.scratch(IMAGE, image * sizeof(real))
+            memset(dxp, 0, image * sizeof(real))
+            for group in range(g.groups):
+                for k in range(g.KH * g.KW):
+                    for b in range(CP // block):
+                        c = b * block
+                        _scatter(t, dy + n * pixels * g.F + group * g.FG, g.F, g.FG,
+                                 wt + ((group * g.KH * g.KW + k) * CP + c) * g.FG, pix, pixels,
+                                 dxp + (k // g.KW * g.dh * g.WP + k % g.KW * g.dw) * channels + group * CP + c)
+            if not direct:
+                for i in range(g.H * g.W):
+                    for group in range(g.groups):
+                        memcpy(dx + (n * g.H * g.W + i) * g.C + group * g.CG,
+                               dxp + ((i // g.W + g.ph) * g.WP + i % g.W + g.pw) * channels + group * CP,
+                               g.CG * sizeof(real))
+        t.restore_denormals(state)
+
+
+cdef void _filter_gradient(const Geometry *g, const real *x, const real *dy, real *dw, real *db, real *dyp, real *dwp,
+                           int threads) noexcept nogil:
+    # `x` is padded already. `dyp` (groups * blocks, N, OH * OW, block) takes dy with the filters of a block side by
+    # side; `dwp` (groups * blocks, K, block) the result. A thread owns rows of the result and adds up all images in
+    # order, so that nothing is left to be added between threads.
+    cdef const tile_table *t = table()
+    cdef Py_ssize_t block = block_size(dw), blocks = round_up(g.FG, block) // block, pixels = g.OH * g.OW
+    cdef Py_ssize_t ldx = g.HP * g.WP * g.C, lddy = pixels * block
+    cdef Py_ssize_t q, b, n, i, f, k, s, count, group, piece, rows, at
+    cdef Py_ssize_t piecelen = 48, pieces = (g.seglen + piecelen - 1) // piecelen
+    cdef tile_patches p = _patches(t, g)
+    cdef real *to
+    cdef real *sums
+    cdef const real *source
+    cdef unsigned long state = 0
+    with parallel(num_threads=threads):
+        state = t.flush_denormals()
+        for q in prange(g.groups * blocks * g.N, schedule="static"):
+            b, n = q // g.N, q % g.N
+            group, f = b // blocks, b % blocks * block
+            count = min(block, g.FG - f)
+            to = dyp + q * lddy
+            source = dy + n * pixels * g.F + group * g.FG + f
+            for i in range(pixels):
+                memcpy(to + i * block, source + i * g.F, count * sizeof(real))
+                if count < block:
+                    memset(to + i * block + count, 0, (block - count) * sizeof(real))
+        for q in prange(g.groups * blocks * g.nseg * pieces, schedule="dynamic"):
+            b, s, piece = q // (g.nseg * pieces), q // pieces % g.nseg, q % pieces
+            group = b // blocks
+            at = piece * piecelen
+            rows = min(piecelen, g.seglen - at)
+            to = dwp + (b * g.K + s * g.seglen + at) * block
+            memset(to, 0, rows * block * sizeof(real))
+            _dweight(t, x + p.seg[s] + group * g.CG + at, ldx, p.pix, pixels, dyp + b * g.N * lddy, lddy, g.N, rows, to)
+        for b in prange(g.groups * blocks, schedule="static"):
+            group, f = b // blocks, b % blocks * block
+            count = min(block, g.FG - f)
+            for k in range(g.K):
+                memcpy(dw + k * g.F + group * g.FG + f, dwp + (b * g.K + k) * block, count * sizeof(real))
+            if db != NULL:  # image by image: one long sum in float32 would lose digits
+                sums = <real *> t.scratch(BUFFER, 2 * block * sizeof(real))
+                memset(sums + block, 0, block * sizeof(real))
+                for n in range(g.N):
+                    memset(sums, 0, block * sizeof(real))
+                    source = dyp + (b * g.N + n) * lddy
+                    for i in range(pixels):
+                        for k in range(block):
+                            sums[k] += source[i * block + k]
+                    for k in range(block):
+                        sums[block + k] += sums[k]
+                memcpy(db + group * g.FG + f, sums + block, count * sizeof(real))
+        t.restore_denormals(state)
+
+
+cdef void _pad_images(const Geometry *g, const real *x, real *padded, int threads) noexcept nogil:
+    cdef Py_ssize_t n
+    for n in prange(g.N, schedule="static", num_threads=threads):
+        pad_image(g, x + n * g.H * g.W * g.C, padded + n * g.HP * g.WP * g.C)
+
+
+cdef _forward_typed(const real[:, :, :, ::1] x, const real[:, :, :, ::1] w, const real[::1] b, real[:, :, :, ::1] out,
+                    tuple stride, tuple padding, tuple dilation, Py_ssize_t groups):
+    cdef Geometry g = geometry(x.shape, w.shape, out.shape[1], out.shape[2], stride, padding, dilation, groups)
+    cdef int threads = get_num_threads()
+    if g.N == 0:
+        return
+    with nogil:
+        _conv2d(&g, &x[0, 0, 0, 0], &w[0, 0, 0, 0], NULL if b is None else &b[0], &out[0, 0, 0, 0], threads)
+
+
+def conv2d(x, w, b, out, stride, padding, dilation, groups):
+    """Fill `out` (N, OH, OW, F) with the convolution of `x` (N, H, W, C) by `w` (KH, KW, C // groups, F), plus `b`."""
+    if out.dtype == "float32":
+        _forward_typed[float](x, w, b, out, stride, padding, dilation, groups)
+    else:
+        _forward_typed[double](x, w, b, out, stride, padding, dilation, groups)
+
+
+cdef _backward_typed(const real[:, :, :, ::1] dy, const real[:, :, :, ::1] x, const real[:, :, :, ::1] w,
+                     real[:, :, :, ::1] dx, real[:, :, :, ::1] dw, real[::1] db, tuple stride, tuple padding,
+                     tuple dilation, Py_ssize_t groups):
+    cdef Geometry g = geometry(x.shape, w.shape, dy.shape[1], dy.shape[2], stride, padding, dilation, groups)
+    cdef int threads = get_num_threads()
+    cdef const tile_table *t = table()
+    cdef Py_ssize_t block = block_size(&dw[0, 0, 0, 0]), filters = g.groups * round_up(g.FG, block)
+    cdef Py_ssize_t padded = g.N * g.HP * g.WP * g.C
+    cdef bint border = g.HP > g.H or g.WP > g.W
+    cdef real *images
+    cdef real *dyp
+    cdef real *dwp
+    if g.N == 0:
+        dw[...] = 0
+        if db is not None:
+            db[...] = 0
+        return
+    images = <real *> t.scratch(IMAGES, padded * sizeof(real)) if border else NULL
+    dyp = <real *> t.scratch(GRADIENT, (g.N * g.OH * g.OW + g.K) * filters * sizeof(real))
+    if dyp == NULL or (border and images == NULL):
+        raise MemoryError(f"no memory for the backward pass of a convolution of x {tuple(x.shape)}")
+    dwp = dyp + g.N * g.OH * g.OW * filters
+    with nogil:
+        if border:
+            _pad_images(&g, &x[0, 0, 0, 0], images, threads)
+        _filter_gradient(&g, <const real *> images if border else &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dw[0, 0, 0, 0],
+                         NULL if db is None else &db[0], dyp, dwp, threads)
+        if dx is not None:
+            _input_gradient(&g, &dy[0, 0, 0, 0], &w[0, 0, 0, 0], &dx[0, 0, 0, 0], threads)
+
+
+cdef _input_gradient_typed(const real[:, :, :, ::1] dy, const real[:, :, :, ::1] w, real[:, :, :, ::1] dx,
+                           tuple stride, tuple padding, tuple dilation, Py_ssize_t groups):
+    cdef Geometry g = geometry(dx.shape, w.shape, dy.shape[1], dy.shape[2], stride, padding, dilation, groups)
+    cdef int threads = get_num_threads()
+    if g.N:
+        _input_gradient(&g, &dy[0, 0, 0, 0], &w[0, 0, 0, 0], &dx[0, 0, 0, 0], threads)
+
+
+def input_gradient(dy, w, dx, stride, padding, dilation, groups):
+    """Fill `dx` alone, (N, H, W, C), from `dy` (N, OH, OW, F) and `w` (KH, KW, C // groups, F)."""
+    if dx.dtype == "float32":
+        _input_gradient_typed[float](dy, w, dx, stride, padding, dilation, groups)
+    else:
+        _input_gradient_typed[double](dy, w, dx, stride, padding, dilation, groups)
+
+
+def conv2d_backward(dy, x, w, dx, dw, db, stride, padding, dilation, groups):
+    """Fill `dx` (like x), `dw` (like w) and `db` (F,) from `dy` (N, OH, OW, F); those that are None are left out."""
+    if dw.dtype == "float32":
+        _backward_typed[float](dy, x, w, dx, dw, db, stride, padding, dilation, groups)
+    else:
+        _backward_typed[double](dy, x, w, dx, dw, db, stride, padding, dilation, groups)

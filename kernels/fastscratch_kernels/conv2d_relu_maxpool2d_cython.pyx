@@ -1,0 +1,413 @@
+"""Convolution, ReLU and max-pooling as one block, in Cython.
+
+Forward, the outputs of a pooling window are computed side by side and reduced to their maximum while the cache still
+holds them; those that no window covers are not computed at all.
+
+Backward, a pooled number has a gradient at one place of its window only, and none where ReLU was off. So at most one
+output of the convolution in four (for 2 x 2 windows) has a gradient, and only those are gone through:
+
+    dW   for each filter, its live gradients times their patches are added up: a few scalars times rows of the image
+    dX   for each place of the output, its live gradients times their filters are added to the patch there
+
+Pools whose windows overlap or have a border take the composition of the plain ops.
+Raw kernels: they fill their caller's arrays and check nothing.
+"""
+
+from cython.parallel cimport parallel, prange
+
+from fastscratch_kernels._tiles cimport *
+
+import numpy as np
+
+from ._threads import get_num_threads
+from .conv2d_cython import conv2d, conv2d_backward, input_gradient
+from .conv2d_relu_maxpool2d_numpy import compose, compose_backward
+from .maxpool2d_cython import maxpool2d, maxpool2d_backward
+from .shapes import conv2d_shape
+
+cdef enum:
+    # Slots of scratch memory.
+    WEIGHTS, TABLES, ROWS, PARTIAL, IMAGE, BUFFER, ENTRIES
+    FILTERS = 16        # that a thread goes through an image for: their lists of live gradients fit into L1
+    IMAGE_CHUNKS = 16   # partial sums of dW, where threads do not own filters
+    TILE_DEAD = 255
+
+cdef Py_ssize_t L1 = 24 << 10   # bytes that are gone over again and again
+
+
+cdef inline void _forward_pool(const tile_table *t, const real *x, const tile_patches *p, const real *w,
+                               const real *bias, Py_ssize_t nf, real *buf, real *y, uint8_t *argmax,
+                               Py_ssize_t ldy) noexcept nogil:
+    if real is float:
+        t.f32.forward_pool(x, p, w, bias, nf, buf, y, argmax, ldy)
+    else:
+        t.f64.forward_pool(x, p, w, bias, nf, buf, y, argmax, ldy)
+
+
+cdef inline void _rows(const tile_table *t, const real *x, const tile_patches *p, Py_ssize_t i0, Py_ssize_t i1,
+                       Py_ssize_t ldr, real *rows) noexcept nogil:
+    if real is float:
+        t.f32.patches(x, p, i0, i1, ldr, rows)
+    else:
+        t.f64.patches(x, p, i0, i1, ldr, rows)
+
+
+cdef inline void _gather(const tile_table *t, const real *rows, Py_ssize_t step, const int32_t *at, const real *g,
+                         Py_ssize_t n, Py_ssize_t nv, real *out) noexcept nogil:
+    if real is float:
+        t.f32.gather(rows, step, at, g, n, nv, out)
+    else:
+        t.f64.gather(rows, step, at, g, n, nv, out)
+
+
+cdef inline Py_ssize_t _vector(real *kind) noexcept nogil:
+    if real is float:
+        return table().f32.vector
+    else:
+        return table().f64.vector
+
+
+cdef inline Py_ssize_t _gather_max(real *kind) noexcept nogil:
+    if real is float:
+        return table().f32.gather_max
+    else:
+        return table().f64.gather_max
+
+
+cdef tile_patches _windows(const tile_table *t, const Geometry *g, Py_ssize_t PH, Py_ssize_t PW, Py_ssize_t QH,
+                           Py_ssize_t QW) noexcept nogil:
+    # The tables of a pooled convolution: the pixels of a pooling window side by side.
+    cdef tile_patches p
+    cdef Py_ssize_t npix = PH * PW * QH * QW
+    cdef Py_ssize_t *tables = <Py_ssize_t *> t.scratch(TABLES, (npix + g.nseg) * sizeof(Py_ssize_t))
+    fill_windows(g, PH, PW, QH, QW, tables)
+    fill_segments(g, g.C, tables + npix)
+    p.pix, p.npix, p.window = tables, npix, QH * QW
+    p.seg, p.nseg, p.seglen = tables + npix, g.nseg, g.seglen
+    return p
+
+
+cdef inline const real *_image(const tile_table *t, const Geometry *g, const real *x, bint copy) noexcept nogil:
+    # The image with its border, in scratch memory with some room behind it where it has one or `copy` asks for it.
+    cdef real *padded
+    if not copy and g.HP == g.H and g.WP == g.W:
+        return x
+    padded = <real *> t.scratch(IMAGE, (g.HP * g.WP * g.C + 64) * sizeof(real))
+    pad_image(g, x, padded)
+    return padded
+
+
+cdef void _forward(const Geometry *g, const tile_patches *p, const real *x, const real *w, const real *b, real *out,
+                   uint8_t *argmax, int threads) noexcept nogil:
+    cdef const tile_table *t = table()
+    cdef Py_ssize_t block = block_size(out), FP = round_up(g.FG, block), windows = p.npix // p.window
+    cdef Py_ssize_t n, group, at
+    cdef real *packed = <real *> t.scratch(WEIGHTS, g.groups * FP * (g.K + 1) * sizeof(real))
+    cdef real *bias = packed + g.groups * FP * g.K
+    cdef real *buf = NULL
+    cdef const real *xn
+    cdef unsigned long state = 0
+    pack_filters(g, w, packed)
+    memset(bias, 0, g.groups * FP * sizeof(real))
+    if b != NULL:
+        for group in range(g.groups):
+            memcpy(bias + group * FP, b + group * g.FG, g.FG * sizeof(real))
+    with parallel(num_threads=threads):
+        state = t.flush_denormals()
+        buf = <real *> t.scratch(BUFFER, max(buffer_size(out), p.window * block) * sizeof(real))
+        for n in prange(g.N, schedule="dynamic"):
+            xn = _image(t, g, x + n * g.H * g.W * g.C, False)
+            for group in range(g.groups):
+                at = n * windows * g.F + group * g.FG
+                _forward_pool(t, xn + group * g.CG, p, packed + group * FP * g.K, bias + group * FP, g.FG, buf,
+                              out + at, argmax + at, g.F)
+        t.restore_denormals(state)
+
+
+cdef inline void _list_by_filter(const tile_patches *p, const real *dy, const uint8_t *argmax, Py_ssize_t F,
+                                 Py_ssize_t w0, Py_ssize_t w1, Py_ssize_t f0, Py_ssize_t f1, const Py_ssize_t *where,
+                                 int32_t *count, int32_t *at, real *value, real *db) noexcept nogil:
+    # For filters f0..f1 the live gradients of windows w0..w1: at[f - f0][..] where their patch begins, and value.
+    cdef Py_ssize_t i, f, n, most = w1 - w0
+    cdef int q
+    cdef const uint8_t *place
+    cdef const real *row
+    memset(count, 0, (f1 - f0) * sizeof(int32_t))
+    for i in range(w0, w1):
+        place, row = argmax + i * F, dy + i * F
+        for f in range(f1 - f0):
+            q = place[f0 + f]
+            n = f * most + count[f]
+            # Written in any case, kept where live: half of the branches would be guessed wrong.
+            at[n] = <int32_t> where[(i - w0) * p.window + (q if q < p.window else 0)]
+            value[n] = row[f0 + f]
+            count[f] += q < p.window
+    for f in range(f1 - f0):
+        for n in range(count[f]):
+            db[f] += value[f * most + n]
+
+
+cdef inline void _list_by_place(const tile_patches *p, const real *dy, const uint8_t *argmax, Py_ssize_t F,
+                                int32_t *begin, int32_t *at, real *value) noexcept nogil:
+    # The live gradients of each place i: at[begin[i]..begin[i + 1]) are their filters, and value.
+    cdef Py_ssize_t i, f, first, last = 0
+    cdef int q
+    cdef int32_t next_[256]
+    cdef const uint8_t *place
+    for i in range(p.npix // p.window):
+        place, first = argmax + i * F, i * p.window
+        memset(next_, 0, sizeof(next_))
+        for f in range(F):
+            next_[place[f]] += 1
+        for q in range(p.window):
+            begin[first + q] = <int32_t> last
+            last += next_[q]
+            next_[q] = begin[first + q]
+        for f in range(F):
+            q = place[f]
+            if q < p.window:
+                at[next_[q]] = <int32_t> f
+                value[next_[q]] = dy[i * F + f]
+                next_[q] += 1
+    begin[p.npix] = <int32_t> last
+
+
+cdef void _filter_gradient(const Geometry *g, const tile_patches *p, const real *x, const real *dy,
+                           const uint8_t *argmax, real *dw, real *db, real *dwt, real *sums,
+                           int threads) noexcept nogil:
+    # Threads own filters, and go through all images in order. `x` is padded already; dwt (F, K), sums (F,).
+    cdef const tile_table *t = table()
+    cdef Py_ssize_t windows = p.npix // p.window, blocks = (g.F + FILTERS - 1) // FILTERS
+    cdef Py_ssize_t vectors = g.seglen // _vector(dw)
+    cdef Py_ssize_t pieces = (vectors + _gather_max(dw) - 1) // _gather_max(dw)
+    cdef Py_ssize_t q, n, s, j, f, k, f0, f1, a
+    cdef int32_t *count
+    cdef int32_t *at
+    cdef real *value
+    cdef const real *xn
+    cdef unsigned long state = 0
+    with parallel(num_threads=threads):
+        state = t.flush_denormals()
+        for q in prange(blocks, schedule="dynamic"):
+            f0 = q * FILTERS
+            f1 = min(f0 + FILTERS, g.F)
+            value = <real *> t.scratch(ENTRIES, FILTERS * (windows * (sizeof(real) + 4) + 4))
+            at = <int32_t *> (value + FILTERS * windows)
+            count = at + FILTERS * windows
+            memset(dwt + f0 * g.K, 0, (f1 - f0) * g.K * sizeof(real))
+            memset(sums + f0, 0, (f1 - f0) * sizeof(real))
+            for n in range(g.N):
+                xn = x + n * g.HP * g.WP * g.C
+                _list_by_filter(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, 0, windows, f0, f1, p.pix,
+                                count, at, value, sums + f0)
+                for s in range(p.nseg):
+                    for j in range(pieces):
+                        a = vectors * j // pieces
+                        k = a * _vector(dw)
+                        for f in range(f1 - f0):
+                            _gather(t, xn + p.seg[s] + k, 1, at + f * windows, value + f * windows, count[f],
+                                    vectors * (j + 1) // pieces - a, dwt + (f0 + f) * g.K + s * g.seglen + k)
+            for k in range(g.K):  # (F, K) -> (K, F)
+                for f in range(f0, f1):
+                    dw[k * g.F + f] = dwt[f * g.K + k]
+        t.restore_denormals(state)
+    if db != NULL:
+        memcpy(db, sums, g.F * sizeof(real))
+
+
+cdef void _filter_gradient_rows(const Geometry *g, const tile_patches *p, const real *x, const real *dy,
+                                const uint8_t *argmax, real *dw, real *db, real *partial, Py_ssize_t chunks,
+                                int threads) noexcept nogil:
+    # For patches whose runs are no whole vectors (a first layer's: 3 x 3 x 3): the patches of a few windows are
+    # written out, padded to whole vectors. Each of so many `chunks` of images has sums of its own in `partial`,
+    # (F, KP) and (F,); they are added in order, whoever made them.
+    cdef const tile_table *t = table()
+    cdef Py_ssize_t windows = p.npix // p.window, KP = round_up(g.K, _vector(dw)), vectors = KP // _vector(dw)
+    cdef Py_ssize_t step = min(windows, max(1, L1 // <Py_ssize_t> (p.window * KP * sizeof(real))))
+    cdef Py_ssize_t pieces = (vectors + _gather_max(dw) - 1) // _gather_max(dw)
+    cdef Py_ssize_t size = g.F * (KP + 1), q, n, i, w0, w1, j, a, f, k, c = 0
+    cdef int32_t *count = NULL
+    cdef int32_t *at = NULL
+    cdef real *value = NULL
+    cdef real *rows = NULL
+    cdef Py_ssize_t *where = NULL
+    cdef real *sums
+    cdef const real *xn
+    cdef unsigned long state = 0
+    with parallel(num_threads=threads):
+        state = t.flush_denormals()
+        value = <real *> t.scratch(ENTRIES, g.F * (step * (sizeof(real) + 4) + 4))
+        at = <int32_t *> (value + g.F * step)
+        count = at + g.F * step
+        where = <Py_ssize_t *> t.scratch(BUFFER, step * p.window * sizeof(Py_ssize_t))
+        for c in range(step * p.window):
+            where[c] = c * KP
+        rows = <real *> t.scratch(ROWS, (step * p.window * KP + 64) * sizeof(real))
+        for q in prange(chunks, schedule="dynamic"):
+            sums = partial + q * size
+            memset(sums, 0, size * sizeof(real))
+            for n in range(g.N * q // chunks, g.N * (q + 1) // chunks):
+                xn = _image(t, g, x + n * g.H * g.W * g.C, True)
+                for i in range((windows + step - 1) // step):
+                    w0 = i * step
+                    w1 = min(w0 + step, windows)
+                    _rows(t, xn, p, w0 * p.window, w1 * p.window, KP, rows)
+                    _list_by_filter(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, w0, w1, 0, g.F, where,
+                                    count, at, value, sums + g.F * KP)
+                    for j in range(pieces):
+                        a = vectors * j // pieces
+                        k = a * _vector(dw)
+                        for f in range(g.F):
+                            _gather(t, rows + k, 1, at + f * (w1 - w0), value + f * (w1 - w0), count[f],
+                                    vectors * (j + 1) // pieces - a, sums + f * KP + k)
+        t.restore_denormals(state)
+    for q in range(1, chunks):
+        for i in range(size):
+            partial[i] += partial[q * size + i]
+    for k in range(g.K):  # (F, KP) -> (K, F)
+        for f in range(g.F):
+            dw[k * g.F + f] = partial[f * KP + k]
+    if db != NULL:
+        memcpy(db, partial + g.F * KP, g.F * sizeof(real))
+
+
+cdef inline void _add_patches(const tile_table *t, const Geometry *g, const tile_patches *p, const real *wt,
+                              Py_ssize_t pieces, const int32_t *begin, const int32_t *at, const real *value,
+                              real *dxp) noexcept nogil:
+    # To the patch at each place, its live gradients times their filters: piece after piece of the patches.
+    cdef Py_ssize_t V = _vector(dxp), vectors = g.seglen // V, s, j, i, a, length
+    for s in range(p.nseg):
+        for j in range(pieces):
+            a = vectors * j // pieces * V
+            length = vectors * (j + 1) // pieces * V - a
+            for i in range(p.npix):
+                if begin[i + 1] > begin[i]:
+                    _gather(t, wt, length, at + begin[i], value + begin[i], begin[i + 1] - begin[i], length // V,
+                            dxp + p.pix[i] + p.seg[s] + a)
+            wt += g.F * length
+
+
+cdef void _input_gradient(const Geometry *g, const tile_patches *p, const real *dy, const uint8_t *argmax,
+                          const real *w, real *dx, int threads) noexcept nogil:
+    # Threads own images. The filters lie as (pieces of a patch, F, length of a piece): those of one piece stay in L1
+    # while all places of an image are gone through.
+    cdef const tile_table *t = table()
+    cdef Py_ssize_t windows = p.npix // p.window, V = _vector(dx), vectors = g.seglen // V
+    cdef Py_ssize_t most = max(1, min(_gather_max(dx), L1 // <Py_ssize_t> (g.F * V * sizeof(real))))
+    cdef Py_ssize_t pieces = (vectors + most - 1) // most, image = g.HP * g.WP * g.C
+    cdef Py_ssize_t n, s, j, i, f, k, a, length
+    cdef real *wt = <real *> t.scratch(WEIGHTS, g.K * g.F * sizeof(real))
+    cdef real *to = wt
+    cdef int32_t *begin = NULL
+    cdef int32_t *at = NULL
+    cdef real *value = NULL
+    cdef real *dxp
+    cdef bint direct = g.HP == g.H and g.WP == g.W
+    cdef unsigned long state = 0
+    for s in range(p.nseg):
+        for j in range(pieces):
+            a = vectors * j // pieces * V
+            length = vectors * (j + 1) // pieces * V - a
+            for k in range(length):
+                for f in range(g.F):
+                    to[f * length + k] = w[(s * g.seglen + a + k) * g.F + f]
+            to += g.F * length
+    with parallel(num_threads=threads):
+        state = t.flush_denormals()
+        value = <real *> t.scratch(ENTRIES, windows * g.F * (sizeof(real) + 4) + (p.npix + 1) * 4)
+        at = <int32_t *> (value + windows * g.F)
+        begin = at + windows * g.F
+        for n in prange(g.N, schedule="dynamic"):
+            dxp = dx + n * image if direct else <real *> t.scratch(IMAGE, image * sizeof(real))
+            memset(dxp, 0, image * sizeof(real))
+            _list_by_place(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, begin, at, value)
+            _add_patches(t, g, p, wt, pieces, begin, at, value, dxp)
+            if not direct:
+                for i in range(g.H):
+                    memcpy(dx + (n * g.H + i) * g.W * g.C, dxp + ((i + g.ph) * g.WP + g.pw) * g.C,
+                           g.W * g.C * sizeof(real))
+        t.restore_denormals(state)
+
+
+cdef bint _is_fused(tuple pool_kernel, tuple pool_stride, tuple pool_padding):
+    return pool_kernel == pool_stride and pool_padding == (0, 0) and pool_kernel[0] * pool_kernel[1] < TILE_DEAD
+
+
+cdef _forward_typed(const real[:, :, :, ::1] x, const real[:, :, :, ::1] w, const real[::1] b, real[:, :, :, ::1] out,
+                    uint8_t[:, :, :, ::1] argmax, tuple stride, tuple padding, tuple dilation, Py_ssize_t groups,
+                    Py_ssize_t QH, Py_ssize_t QW):
+    cdef Geometry g = geometry(x.shape, w.shape, 0, 0, stride, padding, dilation, groups)
+    cdef tile_patches p = _windows(table(), &g, out.shape[1], out.shape[2], QH, QW)
+    cdef int threads = get_num_threads()
+    if g.N == 0:
+        return
+    with nogil:
+        _forward(&g, &p, &x[0, 0, 0, 0], &w[0, 0, 0, 0], NULL if b is None else &b[0], &out[0, 0, 0, 0],
+                 &argmax[0, 0, 0, 0], threads)
+
+
+def conv2d_relu_maxpool2d(x, w, b, out, argmax, stride, padding, dilation, groups, pool_kernel, pool_stride,
+                          pool_padding):
+    """Fill `out` (N, PH, PW, F) with maxpool(relu(conv(x, w) + b)), `argmax` with each number's place or "dead"."""
+    if not _is_fused(pool_kernel, pool_stride, pool_padding):
+        windows, pool = (stride, padding, dilation, groups), (pool_kernel, pool_stride, pool_padding)
+        compose(conv2d, maxpool2d, x, w, b, out, argmax, windows, pool)
+    elif out.dtype == "float32":
+        _forward_typed[float](x, w, b, out, argmax, stride, padding, dilation, groups, pool_kernel[0], pool_kernel[1])
+    else:
+        _forward_typed[double](x, w, b, out, argmax, stride, padding, dilation, groups, pool_kernel[0], pool_kernel[1])
+
+
+cdef _backward_typed(const real[:, :, :, ::1] dy, const uint8_t[:, :, :, ::1] argmax, const real[:, :, :, ::1] x,
+                     const real[:, :, :, ::1] w, real[:, :, :, ::1] dx, real[:, :, :, ::1] dw, real[::1] db,
+                     tuple stride, tuple padding, tuple dilation, Py_ssize_t QH, Py_ssize_t QW):
+    cdef Geometry g = geometry(x.shape, w.shape, 0, 0, stride, padding, dilation, 1)
+    cdef const tile_table *t = table()
+    cdef tile_patches p = _windows(t, &g, dy.shape[1], dy.shape[2], QH, QW)
+    cdef int threads = get_num_threads()
+    cdef bint border = g.HP > g.H or g.WP > g.W
+    cdef Py_ssize_t n, chunks = min(g.N, IMAGE_CHUNKS)
+    cdef real *sums
+    cdef real *padded
+    if g.seglen % _vector(&dw[0, 0, 0, 0]):
+        sums = <real *> t.scratch(PARTIAL, chunks * g.F * (g.K + 64) * sizeof(real))
+        if sums == NULL:
+            raise MemoryError(f"no memory for the backward pass of a convolution of x {tuple(x.shape)}")
+        with nogil:
+            _filter_gradient_rows(&g, &p, &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &argmax[0, 0, 0, 0], &dw[0, 0, 0, 0],
+                                  NULL if db is None else &db[0], sums, chunks, threads)
+        return
+    sums = <real *> t.scratch(PARTIAL, g.F * (g.K + 1) * sizeof(real))
+    padded = <real *> t.scratch(ROWS, g.N * g.HP * g.WP * g.C * sizeof(real)) if border else NULL
+    if sums == NULL or (border and padded == NULL):
+        raise MemoryError(f"no memory for the backward pass of a convolution of x {tuple(x.shape)}")
+    with nogil:
+        if border:
+            for n in prange(g.N, schedule="static", num_threads=threads):
+                pad_image(&g, &x[n, 0, 0, 0], padded + n * g.HP * g.WP * g.C)
+        _filter_gradient(&g, &p, <const real *> padded if border else &x[0, 0, 0, 0], &dy[0, 0, 0, 0],
+                         &argmax[0, 0, 0, 0], &dw[0, 0, 0, 0], NULL if db is None else &db[0], sums,
+                         sums + g.F * g.K, threads)
+        if dx is not None:
+            _input_gradient(&g, &p, &dy[0, 0, 0, 0], &argmax[0, 0, 0, 0], &w[0, 0, 0, 0], &dx[0, 0, 0, 0], threads)
+
+
+def conv2d_relu_maxpool2d_backward(dy, argmax, x, w, dx, dw, db, stride, padding, dilation, groups, pool_kernel,
+                                   pool_stride, pool_padding):
+    """Fill `dx` (like x), `dw` (like w) and `db` (F,) from `dy` and `argmax` (N, PH, PW, F); None is left out."""
+    windows, pool = (stride, padding, dilation, groups), (pool_kernel, pool_stride, pool_padding)
+    if len(x) == 0 or groups > 1 or not _is_fused(pool_kernel, pool_stride, pool_padding):
+        compose_backward(conv2d_backward, maxpool2d_backward, dy, argmax, x, w, dx, dw, db, windows, pool)
+        return
+    # The sparse dX adds whole vectors: a patch's runs must be made of them (64 bytes, whatever the instruction set).
+    run = w.shape[1] * x.shape[3] if dilation[1] == 1 else x.shape[3]
+    sparse_dx = None if run * dw.itemsize % 64 else dx
+    QH, QW = pool_kernel
+    if dw.dtype == "float32":
+        _backward_typed[float](dy, argmax, x, w, sparse_dx, dw, db, stride, padding, dilation, QH, QW)
+    else:
+        _backward_typed[double](dy, argmax, x, w, sparse_dx, dw, db, stride, padding, dilation, QH, QW)
+    if dx is not None and sparse_dx is None:
+        dconv = np.empty(conv2d_shape(x.shape, w.shape, *windows), dtype=x.dtype)
+        maxpool2d_backward(dy, argmax, dconv, *pool)
+        input_gradient(dconv, w, dx, *windows)

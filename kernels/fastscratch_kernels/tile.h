@@ -1,0 +1,82 @@
+/* The inner loops of the Cython kernels, once for each instruction set and precision.
+ *
+ * A convolution, whatever its stride, dilation and groups, is described by two tables of offsets into an image:
+ *
+ *     pix[i]   where the patch of output pixel i begins
+ *     seg[s]   where segment s of a patch begins within it: a run of L numbers that lie side by side. Channels come
+ *              last, so one kernel row is one run of KW * C numbers (KW runs of C where dilation parts its columns)
+ *
+ * so that number k of segment s in the patch of pixel i is x[pix[i] + seg[s] + k]. The patch matrix of im2col is these
+ * reads; it is never written ("implicit im2col").
+ *
+ * tile_real.h holds the functions, tile_<isa>.c compiles them for one instruction set, and the table of the chosen one
+ * is what the .pyx files call.
+ */
+#ifndef FASTSCRATCH_TILE_H
+#define FASTSCRATCH_TILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Offsets that describe the patches of one image; `window` pixels in a row of `pix` are one pooling window. */
+struct tile_patches {
+    const ptrdiff_t *pix;
+    ptrdiff_t npix;
+    const ptrdiff_t *seg;
+    ptrdiff_t nseg;
+    ptrdiff_t seglen;
+    ptrdiff_t window;
+};
+
+#define TILE_DEAD 255 /* the argmax of a window that ReLU switched off */
+
+#define TILE_FUNCTIONS(REAL)                                                                                           \
+    /* y[i * ldy + f] = bias[f] + sum over s, k of x[pix[i] + seg[s] + k] * w[.., f]; `buf` holds a chunk of it. */    \
+    void (*forward)(const REAL *x, const struct tile_patches *p, const REAL *w, const REAL *bias, ptrdiff_t nf,        \
+                    REAL *buf, REAL *y, ptrdiff_t ldy);                                                                \
+    /* The same, then ReLU and the maximum of each window of pixels, and its place. */                                 \
+    void (*forward_pool)(const REAL *x, const struct tile_patches *p, const REAL *w, const REAL *bias, ptrdiff_t nf,   \
+                         REAL *buf, REAL *y, uint8_t *argmax, ptrdiff_t ldy);                                          \
+    /* dxp[pix[i] + at + c] += sum over f of dy[i * ldy + f] * wt[f][c], for a block of channels c. */                 \
+    void (*scatter)(const REAL *dy, ptrdiff_t ldy, ptrdiff_t nf, const REAL *wt, const ptrdiff_t *pix, ptrdiff_t npix, \
+                    REAL *dxp);                                                                                        \
+    /* dw[k][f] += sum over images n, pixels i of x[n][pix[i] + k] * dy[n][i][f], for nk rows and a block of f. */     \
+    void (*dweight)(const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix, const REAL *dy, ptrdiff_t lddy, \
+                    ptrdiff_t n, ptrdiff_t nk, REAL *dw);                                                              \
+    /* rows[i - i0][0..ldr) = the patch of pixel i and zeros; one vector behind `x` and `rows` is touched. */           \
+    void (*patches)(const REAL *x, const struct tile_patches *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t ldr,            \
+                    REAL *rows);                                                                                       \
+    /* out[j] += sum over entries e of g[e] * rows[at[e] * step + j], j < nv vectors. */                               \
+    void (*gather)(const REAL *rows, ptrdiff_t step, const int32_t *at, const REAL *g, ptrdiff_t n, ptrdiff_t nv,      \
+                   REAL *out);                                                                                         \
+    ptrdiff_t block;   /* filters of a packed block: two vectors */                                                    \
+    ptrdiff_t vector;  /* numbers in a vector */                                                                       \
+    ptrdiff_t gather_max; /* the most vectors that `gather` takes */                                                   \
+    ptrdiff_t buffer;  /* numbers that `buf` must hold */
+
+struct tile_functions_f32 {
+    TILE_FUNCTIONS(float)
+};
+struct tile_functions_f64 {
+    TILE_FUNCTIONS(double)
+};
+
+struct tile_table {
+    const char *isa;
+    struct tile_functions_f32 f32;
+    struct tile_functions_f64 f64;
+    /* Memory of the calling thread, kept for its next call with that slot; NULL where there is none to be had. */
+    void *(*scratch)(int slot, size_t bytes);
+    /* Numbers too small to be normal cost a hundred cycles each: count them as zero in this thread, until restored. */
+    unsigned long (*flush_denormals)(void);
+    void (*restore_denormals)(unsigned long state);
+};
+
+/* NULL where this build or this CPU lacks it. */
+const struct tile_table *tile_select(const char *isa);
+
+void *tile_scratch(int slot, size_t bytes);
+unsigned long tile_flush_denormals(void);
+void tile_restore_denormals(unsigned long state);
+
+#endif

@@ -1,0 +1,47 @@
+/* Both precisions of tile_real.h for one instruction set; included by tile_<isa>.c, which defines
+ * ISA, VBYTES, PIXELS, GATHER and their lists of cases.
+ */
+#include <string.h>
+
+#include "tile.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+
+#define WEIGHT_BYTES 16384 /* of packed weights that are gone over at a time, */
+#define PASS_PIXELS 96     /* that dW adds up in registers before it goes on to the next rows, */
+#define BUFFER_BYTES 16384 /* and of accumulators: both stay in a level-1 cache of 32 KB with the pixels' rows */
+
+#define JOIN_(a, b) a##_##b
+#define JOIN(a, b) JOIN_(a, b)
+
+#define REAL float
+#define INTEGER int32_t
+#define NAME(f) JOIN(f, f32)
+#include "tile_real.h"
+#undef REAL
+#undef INTEGER
+#undef NAME
+
+#define REAL double
+#define INTEGER int64_t
+#define NAME(f) JOIN(f, f64)
+#include "tile_real.h"
+#undef REAL
+#undef INTEGER
+#undef NAME
+
+#define TEXT_(a) #a
+#define TEXT(a) TEXT_(a)
+#define FUNCTIONS(suffix, real)                                                                                        \
+    {                                                                                                                  \
+        forward_##suffix, forward_pool_##suffix, scatter_##suffix, dweight_##suffix, patches_##suffix,                 \
+            gather_##suffix, 2 * VBYTES / sizeof(real), VBYTES / sizeof(real), GATHER, BUFFER_BYTES / sizeof(real)     \
+    }
+
+const struct tile_table JOIN(tile, ISA) = {TEXT(ISA), FUNCTIONS(f32, float), FUNCTIONS(f64, double), tile_scratch,
+                                            tile_flush_denormals, tile_restore_denormals};

@@ -1,0 +1,66 @@
+/* What the tiles need of the machine: which instruction sets it has, memory for each thread, the handling of denormals. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tile.h"
+
+extern const struct tile_table tile_baseline;
+#if defined(__x86_64__)
+#include <immintrin.h>
+extern const struct tile_table tile_avx2, tile_avx512;
+#endif
+
+const struct tile_table *tile_select(const char *isa) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (!strcmp(isa, "avx512"))
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                       __builtin_cpu_supports("fma")
+                   ? &tile_avx512
+                   : NULL;
+    if (!strcmp(isa, "avx2"))
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &tile_avx2 : NULL;
+#endif
+    return strcmp(isa, "baseline") ? NULL : &tile_baseline;
+}
+
+#define SLOTS 8
+#define ALIGNMENT 64
+
+static _Thread_local struct {
+    void *memory;
+    size_t bytes;
+} scratch[SLOTS];
+
+void *tile_scratch(int slot, size_t bytes) {
+    if (scratch[slot].bytes < bytes) {
+        void *memory = NULL;
+        bytes = (bytes + bytes / 4 + ALIGNMENT) / ALIGNMENT * ALIGNMENT; /* some more: sizes grow by steps */
+        free(scratch[slot].memory);
+        if (posix_memalign(&memory, ALIGNMENT, bytes)) memory = NULL;
+        scratch[slot].memory = memory;
+        scratch[slot].bytes = memory ? bytes : 0;
+    }
+    return scratch[slot].memory;
+}
+
+#if defined(__x86_64__)
+unsigned long tile_flush_denormals(void) {
+    const unsigned state = _mm_getcsr();
+    _mm_setcsr(state | 0x8040); /* flush results to zero, read denormals as zero */
+    return state;
+}
+void tile_restore_denormals(unsigned long state) { _mm_setcsr((unsigned)state); }
+#elif defined(__aarch64__)
+unsigned long tile_flush_denormals(void) {
+    unsigned long state;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(state));
+    __asm__ volatile("msr fpcr, %0" : : "r"(state | (1ul << 24)));
+    return state;
+}
+void tile_restore_denormals(unsigned long state) { __asm__ volatile("msr fpcr, %0" : : "r"(state)); }
+#else
+unsigned long tile_flush_denormals(void) { return 0; }
+void tile_restore_denormals(unsigned long state) { (void)state; }
+#endif
