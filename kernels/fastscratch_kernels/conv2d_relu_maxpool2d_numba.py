@@ -1,7 +1,7 @@
 """Convolution, ReLU and max-pooling as one block, in Numba: nothing of the convolution's size is written or read.
 
     forward     outputs of the convolution that a pooling window uses, window by window, in a buffer that stays in the
-                cache; their largest and its place go out
+                cache; their largest and its place go out. 5 x 5 filters under a 2 x 2 window: `_winograd_numba`
     backward    sums over the gradients that are not zero: at most one pixel of a window has one (`_sparse_numba`)
 
 That is for pooling windows that do not overlap. Others, and convolutions with groups, are the composition of the
@@ -17,11 +17,13 @@ import numpy as np
 
 from . import conv2d_numba, maxpool2d_numba
 from ._geometry_numba import Geometry, crop, geometry, pad
-from ._jit_numba import compiled, flat
+from ._jit_numba import compiled, flat, frozen
 from ._parallel import chunk_size, run_chunks
-from ._simd_numba import VECTOR_BYTES, fill, if_positive, if_wins, lanes, load, store
+from ._pooled_numba import pool_panel, write_pooled
+from ._simd_numba import VECTOR_BYTES, lanes
 from ._sparse_numba import add_lists, copy_patch, lists_by_filter, lists_by_pixel, transpose
 from ._tiles_numba import PIXELS, TILE, multiply, round_up
+from ._winograd_numba import winograd_pooled
 from .shapes import Pair, conv2d_shape, dead_position
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -80,23 +82,8 @@ def _forward_images(
                 x_rows[r] = pixels[p] + np.uint64(n) * np.uint64(image)
             for at in range(0, columns, block):
                 multiply(x, x_rows[:tiled], pieces, length, panels, at * k, bias, at, False, y, y_rows[:tiled], 0)
-                for window in range(count):
-                    for half in range(2):
-                        column = np.uint64(half) * width
-                        here = np.uint64(window * places)
-                        best, place = load(y, y_rows[here] + column), fill(y, 0)
-                        for q in range(1, places):
-                            candidate = load(y, y_rows[here + np.uint64(q)] + column)
-                            place = if_wins(candidate, best, fill(y, q), place)
-                            best = if_wins(candidate, best, candidate, best)
-                        there = np.uint64(window * columns + at) + column
-                        store(largest, there, if_positive(best, best, fill(y, 0)))
-                        store(winners, there, if_positive(best, place, fill(y, dead)))
-            for window in range(count):
-                to = (n * windows + first + window) * f
-                for c in range(f):
-                    out[to + c] = largest[window * columns + c]
-                    argmax[to + c] = winners[window * columns + c]
+                pool_panel(y, count, places, dead, largest, winners, columns, at)
+            write_pooled(largest, winners, count, columns, f, out, argmax, (n * windows + first) * f)
 
 
 @compiled
@@ -225,6 +212,16 @@ def _fits(groups: int, pool_kernel: Pair, pool_stride: Pair, pool_padding: Pair,
     return groups == 1 and apart and pool_padding == (0, 0) and argmax.dtype == np.uint8
 
 
+def _by_winograd(w: Array, stride: Pair, dilation: Pair, pool_kernel: Pair, pool_stride: Pair) -> bool:
+    """Return whether `_winograd_numba` computes the block: 5 x 5 filters, and channels enough to repay its transforms.
+
+    In float32 alone: float64 is there for exactness.
+    """
+    kh, kw, c, f = w.shape
+    fits = (kh, kw) == (5, 5) and stride == dilation == (1, 1) and pool_kernel == pool_stride == (2, 2)
+    return fits and w.dtype == np.float32 and c >= 16 and f >= 16 and c % (VECTOR_BYTES // w.itemsize) == 0
+
+
 def _where(
     x_shape: tuple[int, ...],
     kernel: Pair,
@@ -268,6 +265,12 @@ def conv2d_relu_maxpool2d(
     n, ph, pw, f = out.shape
     where, pixels = _where(x.shape, w.shape[:2], stride, padding, dilation, pool_kernel, pool_stride, (ph, pw))
     panels, bias = conv2d_numba.pack_filters(w, b)
+    if _by_winograd(w, stride, dilation, pool_kernel, pool_stride):
+        c = x.shape[3]
+        corners = frozen(pixels[::4].copy())
+        images = pad(x, padding)
+        winograd_pooled(images, where.image, where.padded[1] * c, c, corners, panels, bias, dead, out, argmax)
+        return
     run_chunks(
         _forward_images,
         n,

@@ -20,6 +20,7 @@ from fastscratch_kernels import (  # noqa: E402
     _simd_numba,
     _sparse_numba,
     _tiles_numba,
+    _winograd_numba,
     avgpool2d_numba,
     conv2d_numba,
     conv2d_relu_maxpool2d_numba,
@@ -30,6 +31,7 @@ from fastscratch_kernels import (  # noqa: E402
 MODULES = (
     _sparse_numba,
     _tiles_numba,
+    _winograd_numba,
     avgpool2d_numba,
     conv2d_numba,
     conv2d_relu_maxpool2d_numba,
@@ -69,7 +71,8 @@ def every_op(rng, dtype, freeze):
             kernels.conv2d(x, draw(3, 3, 4, 20), b, groups=2),
             *kernels.conv2d_backward(draw(12, 18, 18, 20), x, draw(3, 3, 4, 20), groups=2),
         ]
-        for images, filters in ((x, w), (thin, thin_w)):
+        deep, deep_w = draw(12, 15, 15, 16), draw(5, 5, 16, 20)
+        for images, filters in ((x, w), (thin, thin_w), (deep, deep_w)):
             y, argmax = kernels.conv2d_relu_maxpool2d(images, filters, b, **POOL)
             argmax.flags.writeable = not freeze
             results += [y, argmax]
@@ -107,6 +110,18 @@ def test_read_only_arrays_are_not_compiled_for_again(rng):
     assert sum(before.values()) > 10
     every_op(rng, "float32", freeze=True)
     assert specializations() == before
+
+
+@pytest.mark.parametrize("padding", [0, 2])
+@pytest.mark.parametrize(("n", "size", "c", "f"), [(2, 15, 32, 64), (5, 9, 16, 20), (1, 6, 24, 17), (0, 8, 16, 16)])
+def test_winograd_stays_within_its_bound(rng, n, size, c, f, padding):
+    x, w, b = (rng.standard_normal(shape).astype(np.float32) for shape in ((n, size, size, c), (5, 5, c, f), (f,)))
+    y, argmax = kernels.conv2d_relu_maxpool2d(x, w, b, padding=padding, backend="numba")
+    exact, places = kernels.conv2d_relu_maxpool2d(
+        *(array.astype(np.float64) for array in (x, w, b)), padding=padding, backend="numpy"
+    )
+    np.testing.assert_allclose(y, exact, rtol=0, atol=6e-6 * exact.max(initial=1))
+    assert (argmax == places).mean() > 0.999 or n == 0
 
 
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
