@@ -15,70 +15,26 @@ unsigned: a signed index may be negative, and the test for that in every load co
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import llvmlite.binding
+import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic, models, register_model
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 Offset = Any  # an int, or in compiled code np.uint64
 
+_CONFIG: Any = numba.config
 _FEATURES = llvmlite.binding.get_host_cpu_features()
 
 VECTOR_BYTES = 64 if _FEATURES.get("avx512f") else 32 if _FEATURES.get("avx") else 16
 """The width of a register of this CPU: 16 floats with AVX-512, 8 with AVX, 4 otherwise (SSE, NEON)."""
-
-
-def lanes(array: Array) -> int:
-    """Return how many numbers of `array` one vector holds."""
-    return VECTOR_BYTES // array.itemsize
-
-
-def load(array: Array, offset: Offset) -> Array:
-    """Return the vector of the numbers at `offset` and after it."""
-    return np.array(array[offset : offset + lanes(array)])
-
-
-def store(array: Array, offset: Offset, vector: Array) -> None:
-    """Write `vector` to `offset` and after it."""
-    array[offset : offset + lanes(array)] = vector
-
-
-def fill(array: Array, scalar: Any) -> Array:
-    """Return the vector of `array`'s type that holds `scalar` everywhere."""
-    return np.full(lanes(array), scalar, dtype=array.dtype)
-
-
-def madd(total: Array, scalar: Any, vector: Array) -> Array:
-    """Return ``total + scalar * vector``, in one instruction where the CPU has it."""
-    product: Array = np.multiply(vector, scalar, dtype=vector.dtype)
-    return total + product
-
-
-def add(a: Array, b: Array) -> Array:
-    """Return ``a + b``."""
-    return a + b
-
-
-def subtract(a: Array, b: Array) -> Array:
-    """Return ``a - b``."""
-    return a - b
-
-
-def if_wins(candidate: Array, best: Array, yes: Array, no: Array) -> Array:
-    """Return `yes` where `candidate` replaces `best` as the largest number so far (NaN always does), else `no`."""
-    return np.where((candidate > best) | np.isnan(candidate), yes, no)
-
-
-def if_positive(a: Array, yes: Array, no: Array) -> Array:
-    """Return `yes` where `a` is positive or NaN, else `no`."""
-    return np.where(a <= 0, no, yes)
 
 
 class VectorType(types.Type):
@@ -113,6 +69,12 @@ def _splat(builder: Any, scalar: Any, vector: Any) -> Any:
     undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None))
+
+
+@_intrinsic
+def _lanes(_typing: Any, array: Any) -> Any:
+    count = VECTOR_BYTES * 8 // array.dtype.bitwidth
+    return types.uint64(array), lambda _context, _builder, _signature, _arguments: ir.Constant(ir.IntType(64), count)
 
 
 @_intrinsic
@@ -186,51 +148,75 @@ def _if_positive(_typing: Any, a: Any, yes: Any, no: Any) -> Any:
     return yes(a, yes, no), generate
 
 
-# Not strict: it would compare annotations too, which the lambdas cannot have.
-_compiled_form = functools.partial(overload, inline="always", strict=False)
+def _count(array: Array) -> int:
+    return VECTOR_BYTES // array.itemsize
 
 
-@_compiled_form(lanes)
-def _lanes_compiled(array: Any) -> Any:
-    count = np.uint64(VECTOR_BYTES * 8 // array.dtype.bitwidth)
-    return lambda array: count
+PLAIN: dict[str, Callable[..., Any]] = {}
+"""The NumPy form of each function below, by name."""
 
 
-@_compiled_form(load)
-def _load_compiled(array: Any, offset: Any) -> Any:
-    return lambda array, offset: _load(array, offset)
+def _compiled_as(instruction: Any) -> Callable[[Function], Function]:
+    """Take `instruction` in place of the function that follows, unless Numba's compiler is switched off."""
+
+    def choose(function: Function) -> Function:
+        PLAIN[function.__name__] = function
+        chosen: Function = function if _CONFIG.DISABLE_JIT else instruction
+        return chosen
+
+    return choose
 
 
-@_compiled_form(store)
-def _store_compiled(array: Any, offset: Any, vector: Any) -> Any:
-    return lambda array, offset, vector: _store(array, offset, vector)
+@_compiled_as(_lanes)
+def lanes(array: Array) -> int:
+    """Return how many numbers of `array` one vector holds."""
+    return _count(array)
 
 
-@_compiled_form(fill)
-def _fill_compiled(array: Any, scalar: Any) -> Any:
-    return lambda array, scalar: _fill(array, scalar)
+@_compiled_as(_load)
+def load(array: Array, offset: Offset) -> Array:
+    """Return the vector of the numbers at `offset` and after it."""
+    return np.array(array[offset : offset + _count(array)])
 
 
-@_compiled_form(madd)
-def _madd_compiled(total: Any, scalar: Any, vector: Any) -> Any:
-    return lambda total, scalar, vector: _madd(total, scalar, vector)
+@_compiled_as(_store)
+def store(array: Array, offset: Offset, vector: Array) -> None:
+    """Write `vector` to `offset` and after it."""
+    array[offset : offset + _count(array)] = vector
 
 
-@_compiled_form(add)
-def _add_compiled(a: Any, b: Any) -> Any:
-    return lambda a, b: _add(a, b)
+@_compiled_as(_fill)
+def fill(array: Array, scalar: Any) -> Array:
+    """Return the vector of `array`'s type that holds `scalar` everywhere."""
+    return np.full(_count(array), scalar, dtype=array.dtype)
 
 
-@_compiled_form(subtract)
-def _subtract_compiled(a: Any, b: Any) -> Any:
-    return lambda a, b: _subtract(a, b)
+@_compiled_as(_madd)
+def madd(total: Array, scalar: Any, vector: Array) -> Array:
+    """Return ``total + scalar * vector``, in one instruction where the CPU has it."""
+    product: Array = np.multiply(vector, scalar, dtype=vector.dtype)
+    return total + product
 
 
-@_compiled_form(if_wins)
-def _if_wins_compiled(candidate: Any, best: Any, yes: Any, no: Any) -> Any:
-    return lambda candidate, best, yes, no: _if_wins(candidate, best, yes, no)
+@_compiled_as(_add)
+def add(a: Array, b: Array) -> Array:
+    """Return ``a + b``."""
+    return a + b
 
 
-@_compiled_form(if_positive)
-def _if_positive_compiled(a: Any, yes: Any, no: Any) -> Any:
-    return lambda a, yes, no: _if_positive(a, yes, no)
+@_compiled_as(_subtract)
+def subtract(a: Array, b: Array) -> Array:
+    """Return ``a - b``."""
+    return a - b
+
+
+@_compiled_as(_if_wins)
+def if_wins(candidate: Array, best: Array, yes: Array, no: Array) -> Array:
+    """Return `yes` where `candidate` replaces `best` as the largest number so far (NaN always does), else `no`."""
+    return np.where((candidate > best) | np.isnan(candidate), yes, no)
+
+
+@_compiled_as(_if_positive)
+def if_positive(a: Array, yes: Array, no: Array) -> Array:
+    """Return `yes` where `a` is positive or NaN, else `no`."""
+    return np.where(a <= 0, no, yes)

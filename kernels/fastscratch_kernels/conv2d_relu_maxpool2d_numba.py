@@ -98,6 +98,8 @@ def _dw_filters(
     places: int,
     pieces: Array,
     length: int,
+    rows: Array,
+    packed: Array,
     dw: Array,
     db: Array,
     start: int,
@@ -109,8 +111,6 @@ def _dw_filters(
     for first in range(start * FILTERS, min(stop * FILTERS, f), FILTERS):
         filters = min(FILTERS, f - first)
         sums = np.zeros(filters * k, dtype=dw.dtype)  # dw.T
-        rows = np.arange(filters).astype(np.uint64) * np.uint64(k)
-        out_pieces = np.arange(len(pieces)).astype(np.uint64) * np.uint64(length)
         offsets = np.empty(filters * windows + 1, dtype=np.uint64)
         scalars = np.empty(filters * windows + 1, dtype=dw.dtype)
         counts = np.empty(filters, dtype=np.uint64)
@@ -125,7 +125,7 @@ def _dw_filters(
                     total += scalars[e]
                 db[first + slot] += total
             here = x[i * image :]
-            add_lists(here, pieces, offsets, scalars, counts, windows, sums, rows, out_pieces, length)
+            add_lists(here, pieces, offsets, scalars, counts, windows, sums, rows, packed, length)
         transpose(sums, filters, k, k, dw[first:], f)
 
 
@@ -141,6 +141,8 @@ def _dw_images(
     pieces: Array,
     length: int,
     row: int,
+    rows: Array,
+    whole: Array,
     size: int,
     sums: Array,
     start: int,
@@ -158,8 +160,6 @@ def _dw_images(
     offsets = np.empty(f * group + 1, dtype=np.uint64)
     scalars = np.empty(f * group + 1, dtype=sums.dtype)
     counts = np.empty(f, dtype=np.uint64)
-    rows = np.arange(f).astype(np.uint64) * np.uint64(row)
-    whole = np.zeros(1, dtype=np.uint64)
     total = sums[start // size]
     total[:] = 0
     for n in range(start, stop):
@@ -188,6 +188,7 @@ def _dx_images(
     places: int,
     pieces: Array,
     length: int,
+    packed: Array,
     start: int,
     stop: int,
 ) -> None:
@@ -195,7 +196,6 @@ def _dx_images(
     offsets = np.empty(WINDOWS * places * f, dtype=np.uint64)
     scalars = np.empty(WINDOWS * places * f, dtype=dx.dtype)
     counts = np.empty(WINDOWS * places, dtype=np.uint64)
-    wt_pieces = np.arange(len(pieces)).astype(np.uint64) * np.uint64(length)
     for n in range(start, stop):
         here = dx[n * image : (n + 1) * image]
         here[:] = 0
@@ -203,13 +203,18 @@ def _dx_images(
             lists = min(WINDOWS, windows - first) * places
             lists_by_pixel(dy, argmax, n * windows + first, f, places, k, offsets, scalars, counts[:lists])
             rows = pixels[first * places : first * places + lists]
-            add_lists(wt, wt_pieces, offsets, scalars, counts[:lists], f, here, rows, pieces, length)
+            add_lists(wt, packed, offsets, scalars, counts[:lists], f, here, rows, pieces, length)
 
 
 def _fits(groups: int, pool_kernel: Pair, pool_stride: Pair, pool_padding: Pair, argmax: Array) -> bool:
     """Return whether this module's own loops compute the block; else it is the composition of the plain ops."""
     apart = pool_stride[0] >= pool_kernel[0] and pool_stride[1] >= pool_kernel[1]
     return groups == 1 and apart and pool_padding == (0, 0) and argmax.dtype == np.uint8
+
+
+def _steps(count: int, step: int) -> Array:
+    """Return the offsets of `count` things, `step` numbers each, that lie one behind the other."""
+    return frozen(np.arange(count, dtype=np.uint64) * np.uint64(step))
 
 
 def _by_winograd(w: Array, stride: Pair, dilation: Pair, pool_kernel: Pair, pool_stride: Pair) -> bool:
@@ -338,10 +343,23 @@ def _filter_gradient(
     gradients: tuple[Array, Array], n: int, x: Array, windows: Windows, dw: Array, db: Array
 ) -> None:
     f = db.size
+    k = dw.size // f
     groups = -(-f // FILTERS)
-    cost = gradients[0].size // groups * (dw.size // f) // 8
+    packed = _steps(len(windows[3]), windows[4])
+    cost = gradients[0].size // groups * k // 8
     run_chunks(
-        _dw_filters, groups, chunk_size(groups, cost, most_chunks=32), *gradients, n, f, x, *windows, dw.reshape(-1), db
+        _dw_filters,
+        groups,
+        chunk_size(groups, cost, most_chunks=32),
+        *gradients,
+        n,
+        f,
+        x,
+        *windows,
+        _steps(FILTERS, k),
+        packed,
+        dw.reshape(-1),
+        db,
     )
 
 
@@ -354,7 +372,7 @@ def _filter_gradient_from_patches(
     size = chunk_size(n, gradients[0].size // max(1, n) * k // 4, most_chunks=16)
     chunks = -(-n // size)
     sums = np.empty((chunks, f * row), dtype=dw.dtype)
-    run_chunks(_dw_images, n, size, *gradients, f, x, *windows, row, size, sums)
+    run_chunks(_dw_images, n, size, *gradients, f, x, *windows, row, _steps(f, row), _steps(1, 0), size, sums)
     total = np.sum(sums, axis=0).reshape(f, row)
     dw.reshape(k, f)[...] = total[:, :k].T
     db[...] = total[:, k]
@@ -379,6 +397,7 @@ def _input_gradient(
         k,
         padded.reshape(-1),
         *windows,
+        _steps(len(windows[3]), windows[4]),
     )
     if padded is not dx:
         crop(padded, dx, padding)
