@@ -99,7 +99,7 @@ def entropy(probabilities: ArrayLike) -> NDArray[np.float64]:
         Between 0 (one class is certain) and log K (all are alike).
     """
     q = np.asarray(probabilities)
-    return np.asarray(-(q * _log_or_zero(q)).sum(axis=-1, dtype=np.float64) + 0.0)  # + 0.0: no -0
+    return np.asarray((-q * _log_or_zero(q)).sum(axis=-1, dtype=np.float64))
 
 
 class Loss(ABC):
@@ -157,7 +157,7 @@ class Loss(ABC):
             q = (1.0 - self.label_smoothing) * q + self.label_smoothing / z.shape[1]
         self._saved = log_p, q
         with np.errstate(all="ignore"):
-            return float(self._terms(log_p, q).sum(dtype=np.float64)) / len(z) + 0.0  # + 0.0: no -0
+            return float(self._terms(log_p, q).sum(dtype=np.float64)) / len(z)
 
     def backward(self) -> Array:
         """Return the gradient of the last forward's loss with respect to its logits.

@@ -140,7 +140,9 @@ def test_entropy_by_hand():
     value = entropy([[0.5, 0.25, 0.25], [1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3]])
     assert value.dtype == np.float64
     np.testing.assert_allclose(value, [1.5 * math.log(2), 0, math.log(3)], rtol=1e-14)
-    assert not np.signbit(value[1])
+    assert not np.signbit(value[1])  # 0, not -0
+    np.testing.assert_allclose(entropy([0.5, 0.5]), math.log(2), rtol=1e-15)
+    np.testing.assert_allclose(entropy(np.full((2, 3, 4), 0.25)), np.full((2, 3), math.log(4)), rtol=1e-15)
 
 
 # -- against PyTorch -------------------------------------------------------------------------------------------------

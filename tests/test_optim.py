@@ -229,6 +229,16 @@ def test_values_and_gradients_lie_in_two_arrays_in_order(rng):
         assert addresses[1:] == ends[:-1]
 
 
+def test_parameters_may_come_from_an_iterator(rng):
+    parameters = make_parameters(rng)
+    optimizer = SGD(iter(parameters), lr=0.1)
+    assert optimizer.parameters == parameters
+    set_gradients(parameters, rng)
+    before = values_of(parameters)
+    optimizer.step()
+    assert not any(map(np.array_equal, values_of(parameters), before))
+
+
 def test_gradients_set_before_the_optimizer_was_made_count(rng):
     parameters = make_parameters(rng)
     set_gradients(parameters, rng)

@@ -248,8 +248,7 @@ def _check_images(images: Any) -> None:
     if images.shape[3] > MAX_CHANNELS:
         hint = "; channels come last here: transpose(0, 2, 3, 1)" if images.shape[1] <= MAX_CHANNELS else ""
         raise ValueError(
-            f"images of shape {images.shape} have {images.shape[3]} channels, "
-            f"at most {MAX_CHANNELS} are allowed{hint}"
+            f"images of shape {images.shape} have {images.shape[3]} channels, at most {MAX_CHANNELS} are allowed{hint}"
         )
 
 

@@ -56,6 +56,16 @@ def test_a_run_stopped_again_and_again_does_too(tmp_path, undisturbed):
     assert fit(trainer) == undisturbed["cosine"]
 
 
+def test_the_seconds_of_an_epoch_are_those_before_the_stop_too(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_trainer(checkpoint=tmp_path, checkpoint_every=1, callbacks=[StopAfter(12)]))
+    resumed = make_trainer()
+    resumed.resume(tmp_path)
+    resumed.state.seconds += 1000
+    fit(resumed)
+    assert [seconds > 1000 for seconds in resumed.history["seconds"]] == [False, True, False]
+
+
 def test_float64_and_other_bit_generators_come_back_too(tmp_path):
     def make(**options):
         layers = [nn.Dropout(0.5, seed=np.random.Generator(np.random.MT19937(5))), nn.Flatten(), nn.Linear(192, 3)]

@@ -1,0 +1,251 @@
+"""Sequential, Residual, and the runs of layers that Sequential hands to one kernel."""
+
+import numpy as np
+import pytest
+
+import cases
+import fastscratch_kernels as kernels
+from fastscratch import nn, optim
+from fastscratch.nn.fuse import ConvReLUMaxPool, plan
+
+
+class Spy(nn.Module):
+    """Pass everything, and note what it was asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def forward(self, x):
+        self.save_for_backward(x.shape)
+        return x.copy()
+
+    def backward(self, dy, input_grad=True):
+        self.asked.append(input_grad)
+        return dy if input_grad else None
+
+
+class Silent(Spy):
+    """Return no gradient, though it is asked for one."""
+
+    def backward(self, dy, input_grad=True):
+        return None
+
+
+def normal(*shape, dtype="float32"):
+    return np.random.default_rng(1).standard_normal(shape).astype(dtype)
+
+
+# -- Sequential --------------------------------------------------------------------------------------------------------
+
+
+def test_layers_run_one_after_the_other_and_back():
+    first, second = nn.Linear(3, 4).initialize(1), nn.Linear(4, 2).initialize(2)
+    model = nn.Sequential(first, nn.ReLU(), second)
+    x, dy = normal(5, 3), normal(5, 2)
+    hidden = x @ first.weight.value + first.bias.value
+    np.testing.assert_allclose(
+        model(x), np.maximum(hidden, 0) @ second.weight.value + second.bias.value, rtol=1e-6, atol=1e-6
+    )
+    dhidden = (dy @ second.weight.value.T) * (hidden > 0)
+    np.testing.assert_allclose(model.backward(dy), dhidden @ first.weight.value.T, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(first.weight.grad, x.T @ dhidden, rtol=1e-5, atol=1e-6)
+
+
+def test_it_can_be_looked_into():
+    layers = nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)
+    model = nn.Sequential(*layers)
+    assert len(model) == 3
+    assert model[1] is layers[1]
+    assert model[-1] is layers[2]
+    assert model.layers == layers
+
+
+def test_an_empty_one_passes_everything():
+    model, x = nn.Sequential(), normal(2, 3)
+    assert model(x) is x
+    assert model.backward(x) is x
+    assert model.backward(x, input_grad=False) is None
+    assert model.output_shape((3,)) == (3,)
+
+
+@pytest.mark.parametrize("wrong", [nn.ReLU, "relu", None])
+def test_what_is_no_module_is_refused_with_its_place(wrong):
+    with pytest.raises(TypeError, match=r"a Sequential takes modules, got .* at place 1"):
+        nn.Sequential(nn.Linear(2, 3), wrong)
+
+
+def test_a_list_of_layers_is_refused():
+    with pytest.raises(TypeError, match="a Sequential takes modules, got list at place 0"):
+        nn.Sequential([nn.Linear(2, 3)])
+
+
+def test_without_input_grad_the_way_back_ends_at_the_first_layer_with_parameters():
+    before, after = Spy(), Spy()
+    model = nn.Sequential(before, nn.Linear(3, 4), after, nn.Linear(4, 2))
+    model(normal(5, 3))
+    model.backward(normal(5, 2), input_grad=False)
+    assert before.asked == []
+    assert after.asked == [True]
+    model.backward(normal(5, 2))
+    assert before.asked == [True]
+
+
+def test_without_parameters_and_without_input_grad_there_is_nothing_to_do():
+    spy = Spy()
+    model = nn.Sequential(nn.Flatten(), spy)
+    model(normal(2, 3))
+    assert model.backward(normal(2, 3), input_grad=False) is None
+    assert spy.asked == []
+
+
+def test_a_layer_that_returns_no_gradient_is_named():
+    model = nn.Sequential(nn.Linear(3, 4), Silent(), nn.Linear(4, 2))
+    model(normal(5, 3))
+    with pytest.raises(RuntimeError, match=r"Silent\(\) returned no gradient of its input, though it was asked to"):
+        model.backward(normal(5, 2))
+
+
+# -- Residual ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_residual_adds_both_ways_and_both_gradients():
+    body, shortcut = nn.Linear(3, 4), nn.Linear(3, 4, bias=False)
+    block = nn.Residual(body, shortcut).initialize(0)
+    x, dy = normal(5, 3), normal(5, 4)
+    np.testing.assert_allclose(block(x), body(x) + shortcut(x), rtol=1e-6)
+    dx = block.backward(dy)
+    np.testing.assert_allclose(dx, dy @ body.weight.value.T + dy @ shortcut.weight.value.T, rtol=1e-5, atol=1e-6)
+    assert block.backward(dy, input_grad=False) is None
+
+
+def test_a_residual_without_a_shortcut_passes_its_input():
+    body = nn.Linear(3, 3).initialize(0)
+    block, x, dy = nn.Residual(body), normal(5, 3), normal(5, 3)
+    np.testing.assert_allclose(block(x), body(x) + x, rtol=1e-6)
+    np.testing.assert_allclose(block.backward(dy), dy @ body.weight.value.T + dy, rtol=1e-5, atol=1e-6)
+
+
+def test_a_residual_of_other_shapes_is_refused():
+    block = nn.Residual(nn.Conv2d(3, 4, 3, padding=1))
+    with pytest.raises(ValueError, match=r"got \(2, 5, 5, 4\) from the body and \(2, 5, 5, 3\) around it"):
+        block(normal(2, 5, 5, 3))
+
+
+def test_a_residual_does_not_broadcast():
+    """One channel would fit into three, and be added to each of them."""
+    with pytest.raises(ValueError, match="adds arrays of one shape"):
+        nn.Residual(nn.Conv2d(3, 1, 1))(normal(2, 5, 5, 3))
+
+
+def test_a_residual_does_not_change_its_input():
+    x = normal(2, 4, 4, 3)
+    kept = x.copy()
+    block = nn.Residual(nn.Sequential(nn.ReLU(), nn.ReLU()))
+    y = block(x)
+    block.backward(np.ones_like(y))
+    np.testing.assert_array_equal(x, kept)
+
+
+# -- fused runs --------------------------------------------------------------------------------------------------------
+
+
+def run_of_three():
+    return nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2)
+
+
+def kinds(*layers):
+    return [type(step) for step in plan(layers)]
+
+
+def test_conv_relu_maxpool_becomes_one_step():
+    assert kinds(*run_of_three()) == [ConvReLUMaxPool]
+    assert kinds(nn.ReLU(), *run_of_three(), *run_of_three(), nn.Flatten()) == [
+        nn.ReLU, ConvReLUMaxPool, ConvReLUMaxPool, nn.Flatten,
+    ]  # fmt: skip
+
+
+def test_other_runs_stay_as_they_are():
+    conv, relu, pool = run_of_three()
+    for layers in [
+        (conv, relu),
+        (conv, pool, relu),
+        (relu, conv, pool),
+        (conv, relu, nn.AvgPool2d(2)),
+        (conv, nn.BatchNorm2d(3), relu, pool),
+    ]:
+        assert plan(layers) == list(layers)
+
+
+def test_a_subclass_may_do_something_else_and_is_not_fused():
+    class Doubled(nn.Conv2d):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    layers = (Doubled(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2))
+    assert plan(layers) == list(layers)
+    model = nn.Sequential(*layers, seed=0)
+    plain = nn.Sequential(*layers, fuse=False)
+    x = normal(2, 6, 6, 2)
+    np.testing.assert_array_equal(model(x), plain(x))
+
+
+def test_layers_keep_their_names_and_their_parameters():
+    conv, relu, pool = run_of_three()
+    model = nn.Sequential(conv, relu, pool, seed=0)
+    assert model.layers == (conv, relu, pool)
+    assert [parameter.name for parameter in model.parameters()] == ["0.weight", "0.bias"]
+    assert [name for name, _ in model.modules()] == ["", "0", "1", "2"]
+    x = normal(2, 6, 6, 2)
+    y = model(x)
+    model.backward(np.ones_like(y))
+    assert conv.weight.grad is model.parameters()[0].grad
+    assert conv.weight.grad.any()
+    conv.weight.value[...] = 0
+    conv.bias.value[...] = 3
+    assert (model(x) == 3).all(), "the fused step reads the layer's parameters"
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("case", cases.FUSED, ids=str)
+def test_fused_and_plain_have_the_same_bits(case, dtype):
+    """Outputs, all gradients, and what training makes of the weights."""
+    how = {**case.windows, "groups": case.groups, "bias": case.bias}
+    pool = case.pool.get("pool_kernel_size", (2, 2)), case.pool.get("pool_stride"), case.pool.get("pool_padding", 0)
+    seen = []
+    with kernels.use_backend("numpy"):
+        for fuse in (True, False):
+            conv = nn.Conv2d(case.x[3], case.filters, case.kernel, **how)
+            model = nn.Sequential(conv, nn.ReLU(), nn.MaxPool2d(*pool), seed=3, fuse=fuse).astype(dtype)
+            optimizer = optim.SGD(model.parameters(), lr=0.1)
+            bits = []
+            for step in range(2):
+                rng = np.random.default_rng(step)
+                y = model(cases.filled(case.x, "normal", dtype, rng))
+                dx = model.backward(cases.filled(y.shape, "normal", dtype, rng))
+                optimizer.step()
+                arrays = [y, dx, *(p.grad for p in model.parameters()), *(p.value for p in model.parameters())]
+                bits += [array.tobytes() for array in arrays]
+            seen.append(bits)
+    assert seen[0] == seen[1]
+
+
+def test_fused_steps_check_their_input_as_the_layers_do():
+    for fuse in (True, False):
+        model = nn.Sequential(*run_of_three(), fuse=fuse)
+        with pytest.raises(ValueError, match=r"Conv2d\(2, 3, kernel_size=\(3, 3\)\) takes \(N, H, W, 2\), got shape"):
+            model(normal(2, 6, 6, 3))
+        with pytest.raises(TypeError, match="has parameters of float32"):
+            model(normal(2, 6, 6, 2, dtype="float64"))
+        with pytest.raises(ValueError, match=r"kernel \(2, 2\) does not fit padded input \(1, 4\)"):
+            model(normal(2, 3, 6, 2))
+
+
+def test_fused_steps_keep_nothing_in_no_grad():
+    model = nn.Sequential(*run_of_three())
+    x = normal(2, 6, 6, 2)
+    y = model(x)
+    with nn.no_grad():
+        np.testing.assert_array_equal(model(x), y)
+    with pytest.raises(RuntimeError, match="outside no_grad"):
+        model.backward(np.ones_like(y))
