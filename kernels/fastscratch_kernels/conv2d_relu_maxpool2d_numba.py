@@ -23,7 +23,7 @@ from ._pooled_numba import pool_panel, write_pooled
 from ._simd_numba import VECTOR_BYTES, lanes
 from ._sparse_numba import add_lists, copy_patch, lists_by_filter, lists_by_pixel, transpose
 from ._tiles_numba import PIXELS, TILE, multiply, round_up
-from ._winograd_numba import winograd_pooled
+from ._winograd_numba import winograd_pooled, winograd_repays
 from .shapes import Pair, conv2d_shape, dead_position
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -217,16 +217,6 @@ def _steps(count: int, step: int) -> Array:
     return frozen(np.arange(count, dtype=np.uint64) * np.uint64(step))
 
 
-def _by_winograd(w: Array, stride: Pair, dilation: Pair, pool_kernel: Pair, pool_stride: Pair) -> bool:
-    """Return whether `_winograd_numba` computes the block: 5 x 5 filters, and channels enough to repay its transforms.
-
-    In float32 alone: float64 is there for exactness.
-    """
-    kh, kw, c, f = w.shape
-    fits = (kh, kw) == (5, 5) and stride == dilation == (1, 1) and pool_kernel == pool_stride == (2, 2)
-    return fits and w.dtype == np.float32 and c >= 16 and f >= 16 and c % (VECTOR_BYTES // w.itemsize) == 0
-
-
 def _where(
     x_shape: tuple[int, ...],
     kernel: Pair,
@@ -270,7 +260,7 @@ def conv2d_relu_maxpool2d(
     n, ph, pw, f = out.shape
     where, pixels = _where(x.shape, w.shape[:2], stride, padding, dilation, pool_kernel, pool_stride, (ph, pw))
     panels, bias = conv2d_numba.pack_filters(w, b)
-    if _by_winograd(w, stride, dilation, pool_kernel, pool_stride):
+    if winograd_repays(w, stride, dilation, pool_kernel, pool_stride):
         c = x.shape[3]
         corners = frozen(pixels[::4].copy())
         images = pad(x, padding)
