@@ -20,16 +20,16 @@ def _columns(name: str, *backends: str) -> dict[str, str]:
 
 
 KERNELS: dict[str, dict[str, str]] = {
-    "im2col": _columns("im2col", "numpy", "cython"),
-    "col2im": _columns("im2col", "numpy", "cython"),
-    "conv2d": _columns("conv2d", "numpy", "cython"),
-    "conv2d_backward": _columns("conv2d", "numpy", "cython"),
-    "maxpool2d": _columns("maxpool2d", "numpy", "cython"),
-    "maxpool2d_backward": _columns("maxpool2d", "numpy", "cython"),
-    "avgpool2d": _columns("avgpool2d", "numpy", "cython"),
-    "avgpool2d_backward": _columns("avgpool2d", "numpy", "cython"),
-    "conv2d_relu_maxpool2d": _columns("conv2d_relu_maxpool2d", "numpy", "cython"),
-    "conv2d_relu_maxpool2d_backward": _columns("conv2d_relu_maxpool2d", "numpy", "cython"),
+    "im2col": _columns("im2col", "numpy", "numba", "cython"),
+    "col2im": _columns("im2col", "numpy", "numba", "cython"),
+    "conv2d": _columns("conv2d", "numpy", "numba", "cython"),
+    "conv2d_backward": _columns("conv2d", "numpy", "numba", "cython"),
+    "maxpool2d": _columns("maxpool2d", "numpy", "numba", "cython"),
+    "maxpool2d_backward": _columns("maxpool2d", "numpy", "numba", "cython"),
+    "avgpool2d": _columns("avgpool2d", "numpy", "numba", "cython"),
+    "avgpool2d_backward": _columns("avgpool2d", "numpy", "numba", "cython"),
+    "conv2d_relu_maxpool2d": _columns("conv2d_relu_maxpool2d", "numpy", "numba", "cython"),
+    "conv2d_relu_maxpool2d_backward": _columns("conv2d_relu_maxpool2d", "numpy", "numba", "cython"),
 }
 """op -> backend -> module of this package that holds a function with the op's name."""
 

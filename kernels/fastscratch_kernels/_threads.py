@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 _num_threads: int | None = None
 
 
+@functools.cache  # every kernel asks, and the answer lies in a file
 def available_cores() -> int:
     """Return how many cores this process may use: its affinity mask, and a container's quota (cgroup v2)."""
     try:

@@ -1,0 +1,117 @@
+"""A small pool of threads for kernels that let go of the interpreter's lock.
+
+Work comes in chunks that depend on the shapes alone, never on the number of threads. Each chunk fills places of its
+own; so it makes no difference which thread takes it, and results are the same bits on any number of threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
+
+from ._threads import get_num_threads
+
+
+class _Job:
+    """One call's chunks; whoever asks next gets the next one."""
+
+    def __init__(self, function: Callable[..., None], arguments: tuple[Any, ...], count: int, size: int) -> None:
+        self.function, self.arguments, self.count, self.size = function, arguments, count, size
+        self.chunks = -(-count // size)
+        self._tickets = itertools.count()  # its `next` is atomic
+        self.finished: SimpleQueue[BaseException | None] = SimpleQueue()  # one entry a chunk of a helper
+
+    def work(self, helper: bool) -> int:
+        """Do chunks until none is left; return how many."""
+        done = 0
+        while (ticket := next(self._tickets)) < self.chunks:
+            start = ticket * self.size
+            error: BaseException | None = None
+            try:
+                self.function(*self.arguments, start, min(start + self.size, self.count))
+            except BaseException as raised:
+                if not helper:
+                    raise
+                error = raised
+            done += 1
+            if helper:
+                self.finished.put(error)
+        return done
+
+
+class _Pool:
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[_Job] = SimpleQueue()
+        self._helpers = 0
+        self._lock = threading.Lock()
+
+    def _serve(self) -> None:
+        while True:
+            self._jobs.get().work(helper=True)
+
+    def _grow(self, helpers: int) -> None:
+        with self._lock:
+            while self._helpers < helpers:
+                threading.Thread(target=self._serve, name=f"fastscratch-{self._helpers}", daemon=True).start()
+                self._helpers += 1
+
+    def run(self, job: _Job, threads: int) -> None:
+        self._grow(threads - 1)
+        for _ in range(threads - 1):
+            self._jobs.put(job)
+        mine = job.work(helper=False)
+        errors = [error for _ in range(job.chunks - mine) if (error := job.finished.get()) is not None]
+        if errors:
+            raise errors[0]
+
+
+_pool = _Pool()
+
+
+def _forget() -> None:
+    """Start anew after a fork: the child has none of the parent's threads."""
+    global _pool
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):  # not on every system
+    os.register_at_fork(after_in_child=_forget)
+
+
+def run_chunks(function: Callable[..., None], count: int, size: int, *arguments: Any) -> None:
+    """Call ``function(*arguments, start, stop)`` for every chunk of `size` out of ``range(count)``.
+
+    Parameters
+    ----------
+    function : callable
+        Lets go of the interpreter's lock, and writes nothing that two chunks share.
+    count, size : int
+        How many items there are and how many make a chunk; both from the shapes alone.
+    *arguments
+        What `function` takes before `start` and `stop`.
+
+    Notes
+    -----
+    The calling thread works too, and does all by itself where there is one chunk or one thread. An error of a chunk
+    is raised here.
+    """
+    if count <= 0:
+        return
+    threads = min(get_num_threads(), -(-count // size)) if count > size else 1
+    job = _Job(function, arguments, count, size)
+    if threads == 1:
+        job.work(helper=False)
+    else:
+        _pool.run(job, threads)
+
+
+def chunk_size(count: int, cost: int, least: int = 1 << 16, most_chunks: int = 64) -> int:
+    """Return how many of `count` items make a chunk, where one item costs `cost` steps.
+
+    A chunk costs `least` steps, so that waking a thread is worth it; there are at most `most_chunks`.
+    """
+    return max(1, -(-least // max(1, cost)), -(-count // most_chunks))
