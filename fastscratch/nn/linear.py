@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+import fastscratch_kernels as kernels
+
 from .checks import check_float, check_gradient, check_size
 from .init import fans, initialize
 from .module import Array, Module, Parameter, Shape
@@ -82,19 +84,19 @@ class Linear(Module):
         if x.ndim != 2 or x.shape[1] != self.in_features:
             raise ValueError(f"{self!r} takes (N, {self.in_features}), got shape {x.shape}")
         self.save_for_backward(x)
-        y = x @ w
-        if self.bias is not None:
-            y += self.bias.value
-        return y
+        return kernels.linear(x, w, self.bias.value if self.bias else None)
 
     def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
         """Set the gradients of weight and bias from `dy` (N, out_features), and return that of the input."""
         (x,) = self.saved()
         check_gradient(self, dy, (x.shape[0], self.out_features))
-        self.weight.set_grad(x.T @ dy)
-        if self.bias is not None:
-            self.bias.set_grad(dy.sum(axis=0))
-        return dy @ self.weight.value.T if input_grad else None
+        dx, dw, db = kernels.linear_backward(
+            dy, x, self.weight.value, input_grad=input_grad, bias=self.bias is not None
+        )
+        self.weight.set_grad(dw)
+        if self.bias is not None and db is not None:
+            self.bias.set_grad(db)
+        return dx
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (out_features,)."""

@@ -28,6 +28,7 @@ from .ops_conv2d import (
     conv2d_relu_maxpool2d_backward,
 )
 from .ops_im2col import col2im, im2col
+from .ops_linear import linear, linear_backward
 from .ops_pool2d import avgpool2d, avgpool2d_backward, maxpool2d, maxpool2d_backward
 
 __all__ = [
@@ -46,6 +47,8 @@ __all__ = [
     "get_num_threads",
     "im2col",
     "isa",
+    "linear",
+    "linear_backward",
     "maxpool2d",
     "maxpool2d_backward",
     "selected_backend",
