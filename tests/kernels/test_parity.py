@@ -161,6 +161,45 @@ def test_the_fused_block_is_the_composition(case, dtype):
             assert got.tobytes() == wanted.tobytes()
 
 
+REPORT_LAYERS = (
+    cases.Windows("first", (5, 16, 16, 3), (3, 3), 32),
+    cases.Windows("second", (5, 15, 15, 32), (5, 5), 64),
+    cases.Windows("third", (5, 6, 6, 64), (3, 3), 64),
+)
+"""The report's layers with all their channels, and images that leave remainders: what fast paths are made for."""
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("case", REPORT_LAYERS, ids=str)
+@pytest.mark.parametrize("backend", [name for name in kernels.available("conv2d") if name != "numpy"])
+def test_the_reports_layers_equal_the_reference(backend, case, dtype):
+    """Too large for the loops: against NumPy, which is held to the loops above. Whole numbers again bit for bit.
+
+    A path that Winograd's transforms shorten is exact for no numbers, and breaks ties its own way.
+    """
+    for fill in ("integers", "normal"):
+        rng = np.random.default_rng(6)
+        x, w, b = (cases.filled(shape, fill, dtype, rng) for shape in (case.x, case.w, (case.filters,)))
+        results = {}
+        for name in ("numpy", backend):
+            y = kernels.conv2d(x, w, b, backend=name)
+            dy = cases.filled(y.shape, fill, dtype, np.random.default_rng(7))
+            pooled, argmax = kernels.conv2d_relu_maxpool2d(x, w, b, backend=name)
+            reference = kernels.conv2d_relu_maxpool2d(x, w, b, backend="numpy")[1]
+            dpooled = cases.filled(pooled.shape, fill, dtype, np.random.default_rng(8))
+            fused = kernels.conv2d_relu_maxpool2d_backward(dpooled, reference, x, w, backend=name)
+            results[name] = (y, *kernels.conv2d_backward(dy, x, w, backend=name), *fused, pooled, argmax)
+        shortened = backend == "numba" and case.kernel == (5, 5) and dtype == "float32"
+        for i, (got, wanted) in enumerate(zip(results[backend], results["numpy"], strict=True)):
+            if fill == "integers" and not (shortened and i >= 7):
+                np.testing.assert_array_equal(got, wanted)
+            elif got.dtype == np.uint8:
+                assert np.mean(got != wanted) < (1e-3 if fill == "normal" else 1e-1)  # near ties, or ties
+            else:
+                scale = np.abs(wanted).max()
+                assert_close(got / scale, wanted / scale, KERNELS["conv2d_backward", dtype], f"output {i}")
+
+
 def test_a_small_workspace_changes_nothing(monkeypatch):
     """The NumPy convolution takes as many images at a time as its workspace holds: here one."""
     from fastscratch_kernels import conv2d_numpy

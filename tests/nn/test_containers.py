@@ -91,6 +91,21 @@ def test_without_input_grad_the_way_back_ends_at_the_first_layer_with_parameters
     assert before.asked == [True]
 
 
+def test_without_input_grad_the_first_layer_with_parameters_is_not_asked_for_one():
+    class Weighty(Spy):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(np.ones(1, np.float32))
+
+    first, second = Weighty(), Weighty()
+    model = nn.Sequential(nn.ReLU(), first, second)
+    model(normal(5, 3))
+    model.backward(normal(5, 3), input_grad=False)
+    assert (first.asked, second.asked) == ([False], [True])
+    model.backward(normal(5, 3))
+    assert (first.asked, second.asked) == ([False, True], [True, True])
+
+
 def test_without_parameters_and_without_input_grad_there_is_nothing_to_do():
     spy = Spy()
     model = nn.Sequential(nn.Flatten(), spy)

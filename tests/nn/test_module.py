@@ -213,6 +213,7 @@ def test_a_state_is_a_copy():
     for array in state.values():
         array[...] = 7
     assert not any((parameter.value == 7).all() for parameter in model.parameters())
+    assert not any((buffer == 7).all() for buffer in model.buffers().values())
 
 
 def test_loading_writes_into_the_arrays_that_are_there():

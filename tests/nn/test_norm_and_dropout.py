@@ -141,6 +141,16 @@ def test_dropout_takes_a_generator_of_its_own():
     assert not np.array_equal(other[0](x), nn.Sequential(nn.Dropout(0.5), seed=0)[0](x))
 
 
+def test_dropout_is_seeded_once():
+    """Whoever asks a drawn model for its parameters must not set its masks back."""
+    model = nn.Sequential(nn.Linear(20, 20), nn.Dropout(0.5), seed=3)
+    generator = model[1].generator
+    model.parameters()
+    model.initialize(4)
+    model(np.ones((4, 20), np.float32))
+    assert model[1].generator is generator
+
+
 def test_dropout_does_not_move_the_weights_that_are_drawn_after_it():
     with_dropout = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 2), seed=0)
     without = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2), seed=0)
