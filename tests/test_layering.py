@@ -46,6 +46,7 @@ NUMPY_ALONE = 4
 
 ONLY_IN = {
     "numba": "fastscratch_kernels",
+    "llvmlite": "fastscratch_kernels",
     "torch": "fastscratch.interop",
     "torchvision": "fastscratch.interop",
     "onnx": "fastscratch.interop",
@@ -177,7 +178,7 @@ def test_modules_do_not_import_each_other_in_a_circle():
 
 def test_the_lower_floors_know_numpy_alone():
     known = {*sys.stdlib_module_names, "numpy", "fastscratch", "fastscratch_kernels"}
-    allowed = {"fastscratch_kernels": {"threadpoolctl", "numba"}, "fastscratch.data": {"PIL", "pooch", "requests"}}
+    allowed = {"fastscratch_kernels": {"threadpoolctl", "numba", "llvmlite"}, "fastscratch.data": {"PIL", "pooch", "requests"}}
     wrong = [
         f"{found.module} imports {found.target}"
         for found in IMPORTS

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import cases
 import fastscratch_kernels as kernels
@@ -18,8 +19,8 @@ from tolerances import KERNELS, assert_close
 def one_number_before_and_after():
     """Give the number of threads back."""
     before = _threads._num_threads
-    yield
-    kernels.set_num_threads(before or kernels.available_cores())
+    with threadpool_limits():  # remembers the libraries' own numbers
+        yield
     _threads._num_threads = before
 
 
@@ -125,8 +126,6 @@ def test_none_sets_the_cores_that_the_process_may_use():
 
 
 def test_the_blas_library_below_numpy_follows():
-    from threadpoolctl import threadpool_info
-
     for threads in (1, 2):
         kernels.set_num_threads(threads)
         blas = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
