@@ -178,7 +178,10 @@ def test_modules_do_not_import_each_other_in_a_circle():
 
 def test_the_lower_floors_know_numpy_alone():
     known = {*sys.stdlib_module_names, "numpy", "fastscratch", "fastscratch_kernels"}
-    allowed = {"fastscratch_kernels": {"threadpoolctl", "numba", "llvmlite"}, "fastscratch.data": {"PIL", "pooch", "requests"}}
+    allowed = {
+        "fastscratch_kernels": {"threadpoolctl", "numba", "llvmlite"},
+        "fastscratch.data": {"PIL", "pooch", "requests"},
+    }
     wrong = [
         f"{found.module} imports {found.target}"
         for found in IMPORTS
