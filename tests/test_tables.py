@@ -1,0 +1,27 @@
+"""The tables of README and docs are those that the results files give."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run_tables(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "experiments" / "tables.py"), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_no_page_differs_from_the_results():
+    done = run_tables("--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_mark_holds_a_table():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    blocks = [block for page in pages for block in page.read_text().split("<!-- table: ")[1:]]
+    assert len(blocks) >= 3
+    for block in blocks:
+        assert "|---|" in block.split("<!-- end -->")[0]
