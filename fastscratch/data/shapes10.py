@@ -11,8 +11,8 @@ triangle, star, heart, cross, ring, spiral) and two textures (stripes, checkers)
 5. light from one side, another saturation, contrast and exposure, and grain.
 
 All of it is chosen at random for each picture, so that color, place and size say nothing about the class. It is made to
-behave as CIFAR-10 does: a small network gets most pictures right after an epoch, more training and larger networks get
-more, and a tenth of the pictures is learned by heart.
+behave as CIFAR-10 does: a small network gets most pictures right after an epoch, more of them with more training, and
+does far better on what it has seen than on the rest when it trains on a tenth of the pictures (numbers: docs/data.md).
 
 >>> from fastscratch.data import shapes10
 >>> few = shapes10.draw("train", 0, 20)  # the first twenty of the training set

@@ -101,8 +101,8 @@ def test_turn_is_the_angle_on_the_whole_circle() -> None:
     assert np.abs(found - angle / (2 * np.pi)).max() < 3e-4
 
 
-def test_a_pixel_template_learns_little_a_form_is_still_visible() -> None:
-    """Class means of pixels classify poorly (place and color are random), yet better than chance."""
+def test_mean_pictures_classify_poorly() -> None:
+    """Place and color are random, so the nearest mean picture of a class is seldom the right one."""
     train, test = shapes10.draw("train", 0, 1000), shapes10.draw("test", 0, 300)
     means = np.stack([train.images[train.labels == k].mean(axis=0).ravel() for k in range(10)])
     pixels = test.images.reshape(300, -1).astype(np.float64)
