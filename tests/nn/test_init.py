@@ -110,6 +110,12 @@ def test_bad_arguments_are_refused():
             initialize("torch", rng, (3, 4), fan_in=fan_in, fan_out=fan_out)
 
 
+def test_fans_of_one_are_enough():
+    rng = np.random.default_rng(0)
+    weight = initialize("torch", rng, (1, 1), fan_in=1, fan_out=1)
+    assert 0 < abs(weight.item()) <= 1
+
+
 @pytest.mark.parametrize("name", [name for name in INITIALIZERS if name != "zeros"])
 def test_a_layers_weights_are_of_its_own_fans(name):
     std_of = SCHEMES[name][1]
