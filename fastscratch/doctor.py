@@ -108,7 +108,8 @@ def _threads() -> Iterator[Finding]:
 
 def _backends() -> Iterator[Finding]:
     for name, reason in fastscratch_kernels.backends().items():
-        yield Finding(f"backend {name}", "works" if reason is None else f"not available: {reason}")
+        tiles = f", instruction set {fastscratch_kernels.isa()}" if name == "cython" else ""
+        yield Finding(f"backend {name}", f"works{tiles}" if reason is None else f"not available: {reason}")
     wanted = os.environ.get("FASTSCRATCH_BACKEND", "auto")
     try:
         taken = fastscratch_kernels.active_backend()
