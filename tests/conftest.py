@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c_is_heard() -> Iterator[None]:
-    """Let SIGINT interrupt, here and in the processes that tests start: a job in the background is started deaf to it."""
+    """Let SIGINT interrupt, here and in processes that tests start: a job in the background is started deaf to it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
