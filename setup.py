@@ -39,9 +39,21 @@ class BuildKernels(build_ext):
         if not openmp:
             print("fastscratch: building without OpenMP, the Cython kernels will be single-threaded", file=sys.stderr)
         for extension in self.extensions:
+            extension.optional = True  # cythonize makes extensions anew and leaves this out
             extension.extra_compile_args += ["-O3", "-Wno-psabi", *openmp]
             extension.extra_link_args += openmp
         super().build_extensions()
+        missing = [extension.name for extension in self.extensions if not Path(self._built(extension)).exists()]
+        if missing:
+            print(
+                f"fastscratch: NO CYTHON KERNELS: {', '.join(missing)} could not be built. The package works without "
+                "them, slower. Install a C compiler and reinstall; `fastscratch doctor` says what is there.",
+                file=sys.stderr,
+            )
+
+    def _built(self, extension: Extension) -> str:
+        path: str = self.get_ext_fullpath(extension.name)
+        return path
 
     def _openmp_flags(self) -> list[str]:
         for flags in (["-fopenmp"], ["-Xpreprocessor", "-fopenmp", "-lomp"]):
@@ -64,7 +76,6 @@ def kernel(name: str, sources: list[str]) -> Extension:
         [str(KERNELS / f"{name}.pyx"), *sources],
         include_dirs=[str(KERNELS)],
         depends=[str(path) for path in KERNELS.glob("tile*.h")] + [str(KERNELS / "_tiles.pxd")],
-        optional=True,
     )
 
 
