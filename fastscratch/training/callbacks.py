@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -219,7 +220,7 @@ class BestCheckpoint(Callback):
         self.best.load_state_dict(state)
 
 
-class HistoryFile(Callback):
+class HistoryFile(Callback, ABC):
     """Keep the history in a file: base of `JsonLines` and `CsvLog`.
 
     The file is written anew, in one step, at the start of a fit and after each epoch, from the history that a
@@ -243,9 +244,9 @@ class HistoryFile(Callback):
         """Write all epochs including this one."""
         self.write(trainer.history)
 
+    @abstractmethod
     def write(self, history: History) -> None:
         """Write the file."""
-        raise NotImplementedError
 
 
 class JsonLines(HistoryFile):
