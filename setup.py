@@ -18,7 +18,7 @@ from setuptools.command.build_ext import build_ext
 KERNELS = Path("kernels/fastscratch_kernels")
 TILES = [str(KERNELS / f"tile_{name}.c") for name in ("runtime", "baseline", "avx2", "avx512")]
 
-OPS = ("im2col", "conv2d", "maxpool2d", "avgpool2d", "conv2d_relu_maxpool2d")
+CYTHON = ("_winograd", "im2col", "conv2d", "maxpool2d", "avgpool2d", "conv2d_relu_maxpool2d")
 
 DIRECTIVES = {
     "language_level": 3,
@@ -81,7 +81,7 @@ def kernel(name: str, sources: list[str]) -> Extension:
 
 setup(
     ext_modules=cythonize(
-        [kernel("_tiles", TILES), *(kernel(f"{op}_cython", []) for op in OPS)],
+        [kernel("_tiles", TILES), *(kernel(f"{name}_cython", []) for name in CYTHON)],
         compiler_directives=DIRECTIVES,
         include_path=["kernels"],
     ),

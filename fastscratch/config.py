@@ -103,6 +103,8 @@ class TrainConfig:
         The seed of every random choice.
     backend : str
         Kernels: auto, cython, numba or numpy.
+    precision : str
+        Rounding errors of wide 3 x 3 convolutions: standard, or fast, with errors ten times as large.
     threads : int or None
         Threads for all kernels; None takes every core this process may use.
     out : str or None
@@ -138,6 +140,7 @@ class TrainConfig:
     early_stopping: int | None = None
     seed: int = 0
     backend: str = "auto"
+    precision: str = "standard"
     threads: int | None = None
     out: str | None = None
     checkpoint_every: int | None = None
@@ -321,6 +324,7 @@ def known_names() -> dict[str, tuple[str, ...]]:
         "optimizer": tuple(optim.OPTIMIZERS),
         "schedule": tuple(schedules.SCHEDULES),
         "backend": ("auto", "cython", "numba", "numpy"),
+        "precision": ("standard", "fast"),
     }
 
 

@@ -153,7 +153,7 @@ def start(config: TrainConfig, *, callbacks: Sequence[Callback] = ()) -> Run:
 
 
 def use_kernels(config: TrainConfig) -> None:
-    """Set the backend and the number of threads that a config asks for.
+    """Set the backend, the precision and the number of threads that a config asks for.
 
     "auto" leaves what was chosen before (`use_backend` or ``FASTSCRATCH_BACKEND``), None threads likewise.
 
@@ -168,6 +168,7 @@ def use_kernels(config: TrainConfig) -> None:
         fastscratch_kernels.selected_backend()  # a mistake in the environment shows now, not in the first layer
     else:
         fastscratch_kernels.use_backend(config.backend)
+    fastscratch_kernels.use_precision(config.precision)
     fastscratch_kernels.set_num_threads(config.threads or fastscratch_kernels.get_num_threads())
 
 

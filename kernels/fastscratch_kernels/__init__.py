@@ -11,6 +11,7 @@ and checks nothing. The public ops here check once for all backends, allocate, a
 README.md in this folder has the table op x backend and the way to add a kernel.
 """
 
+from ._algorithms import algorithms, selected_precision, use_precision
 from ._isa import isa
 from ._registry import (
     BackendUnavailableError,
@@ -34,6 +35,7 @@ from .ops_pool2d import avgpool2d, avgpool2d_backward, maxpool2d, maxpool2d_back
 __all__ = [
     "BackendUnavailableError",
     "active_backend",
+    "algorithms",
     "available",
     "available_cores",
     "avgpool2d",
@@ -52,8 +54,10 @@ __all__ = [
     "maxpool2d",
     "maxpool2d_backward",
     "selected_backend",
+    "selected_precision",
     "set_num_threads",
     "use_backend",
+    "use_precision",
 ]
 
 set_from_environment()

@@ -43,7 +43,7 @@ class BackendUnavailableError(RuntimeError):
     """A backend was asked for by name and cannot be had; the message says why and what to do."""
 
 
-_functions: dict[tuple[str, str], Callable[..., None]] = {}
+_functions: dict[tuple[str, str], tuple[str, Callable[..., None]]] = {}
 _reasons: dict[str, str | None] = {}
 _selected: str | None = None
 
@@ -146,6 +146,21 @@ def _column(op: str, name: str) -> str:
     )
 
 
+def find(op: str, backend: str | None = None) -> tuple[str, Callable[..., None]]:
+    """Return the name of the backend that computes `op`, and its raw function: what `kernel` returns.
+
+    Parameters and exceptions are those of `kernel`.
+    """
+    name = selected_backend() if backend is None else _check_name(backend)
+    found = _functions.get((op, name))
+    if found is None:
+        _require(name)
+        column = _column(op, name)
+        module = importlib.import_module(f"{__package__}.{KERNELS[op][column]}")
+        found = _functions[op, name] = column, getattr(module, op)
+    return found
+
+
 def kernel(op: str, backend: str | None = None) -> Callable[..., None]:
     """Return the raw function for `op`: it fills its caller's `out` and checks nothing.
 
@@ -163,14 +178,7 @@ def kernel(op: str, backend: str | None = None) -> Callable[..., None]:
     BackendUnavailableError
         If the backend asked for cannot be had, or has no kernel for `op`.
     """
-    name = selected_backend() if backend is None else _check_name(backend)
-    function = _functions.get((op, name))
-    if function is None:
-        _require(name)
-        column = _column(op, name)
-        module = importlib.import_module(f"{__package__}.{KERNELS[op][column]}")
-        function = _functions[op, name] = getattr(module, op)
-    return function
+    return find(op, backend)[1]
 
 
 class use_backend:

@@ -12,6 +12,16 @@ cdef extern from "tile.h" nogil:
         Py_ssize_t seglen
         Py_ssize_t window
 
+    enum tile_form:
+        TILE_F2K3, TILE_F4K3, TILE_F2K5
+
+    struct tile_winograd:
+        int form
+        Py_ssize_t H, W, C, ph, pw, OH, OW, F
+        Py_ssize_t TH, TW
+        Py_ssize_t vstep, mstep, zstep
+        const void *zeros
+
     struct tile_functions_f32:
         void (*forward)(const float *x, const tile_patches *p, const float *w, const float *bias, Py_ssize_t nf,
                         float *buf, float *y, Py_ssize_t ldy) noexcept nogil
@@ -25,6 +35,25 @@ cdef extern from "tile.h" nogil:
                         float *rows) noexcept nogil
         void (*gather)(const float *rows, Py_ssize_t step, const int32_t *at, const float *g, Py_ssize_t n,
                        Py_ssize_t nv, float *out) noexcept nogil
+        void (*winograd_filters)(const tile_winograd *s, const float *w, int turn, Py_ssize_t o0,
+                                 float *u) noexcept nogil
+        void (*winograd_forward)(const tile_winograd *s, const float *x, const float *u, const float *bias,
+                                 Py_ssize_t t0, Py_ssize_t n, float *v, float *m, float *y,
+                                 uint8_t *argmax) noexcept nogil
+        void (*winograd_tiles)(const tile_winograd *s, const float *x, const float *dy, Py_ssize_t t0, Py_ssize_t n,
+                               float *v, float *z) noexcept nogil
+        void (*winograd_back)(const tile_winograd *s, const float *du, Py_ssize_t pstep, Py_ssize_t c, Py_ssize_t f0,
+                              float *dw) noexcept nogil
+        void (*sums)(const float *x, Py_ssize_t rows, Py_ssize_t ldx, Py_ssize_t C, float *sum) noexcept nogil
+        void (*moments)(const float *x, Py_ssize_t rows, Py_ssize_t C, float *mean, float *squares) noexcept nogil
+        void (*normalize)(const float *x, Py_ssize_t rows, Py_ssize_t C, const float *mean, const float *scale,
+                          const float *shift, int relu, float *y) noexcept nogil
+        void (*gradient_sums)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t C, const float *mean,
+                              const float *scale, const float *shift, int relu, float *sum,
+                              float *product) noexcept nogil
+        void (*gradient_rows)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t C, const float *mean,
+                              const float *scale, const float *shift, const float *offset, const float *slope,
+                              int relu, float *dx) noexcept nogil
         Py_ssize_t block, vector, gather_max, buffer
 
     struct tile_functions_f64:
@@ -40,6 +69,25 @@ cdef extern from "tile.h" nogil:
                         double *rows) noexcept nogil
         void (*gather)(const double *rows, Py_ssize_t step, const int32_t *at, const double *g, Py_ssize_t n,
                        Py_ssize_t nv, double *out) noexcept nogil
+        void (*winograd_filters)(const tile_winograd *s, const double *w, int turn, Py_ssize_t o0,
+                                 double *u) noexcept nogil
+        void (*winograd_forward)(const tile_winograd *s, const double *x, const double *u, const double *bias,
+                                 Py_ssize_t t0, Py_ssize_t n, double *v, double *m, double *y,
+                                 uint8_t *argmax) noexcept nogil
+        void (*winograd_tiles)(const tile_winograd *s, const double *x, const double *dy, Py_ssize_t t0, Py_ssize_t n,
+                               double *v, double *z) noexcept nogil
+        void (*winograd_back)(const tile_winograd *s, const double *du, Py_ssize_t pstep, Py_ssize_t c, Py_ssize_t f0,
+                              double *dw) noexcept nogil
+        void (*sums)(const double *x, Py_ssize_t rows, Py_ssize_t ldx, Py_ssize_t C, double *sum) noexcept nogil
+        void (*moments)(const double *x, Py_ssize_t rows, Py_ssize_t C, double *mean, double *squares) noexcept nogil
+        void (*normalize)(const double *x, Py_ssize_t rows, Py_ssize_t C, const double *mean, const double *scale,
+                          const double *shift, int relu, double *y) noexcept nogil
+        void (*gradient_sums)(const double *dy, const double *x, Py_ssize_t rows, Py_ssize_t C, const double *mean,
+                              const double *scale, const double *shift, int relu, double *sum,
+                              double *product) noexcept nogil
+        void (*gradient_rows)(const double *dy, const double *x, Py_ssize_t rows, Py_ssize_t C, const double *mean,
+                              const double *scale, const double *shift, const double *offset, const double *slope,
+                              int relu, double *dx) noexcept nogil
         Py_ssize_t block, vector, gather_max, buffer
 
     struct tile_table:
@@ -147,6 +195,56 @@ cdef inline void gather(const tile_table *t, const real *rows, Py_ssize_t step, 
         t.f32.gather(rows, step, at, g, n, nv, out)
     else:
         t.f64.gather(rows, step, at, g, n, nv, out)
+
+
+cdef inline void winograd_filters(const tile_table *t, const tile_winograd *s, const real *w, int turn, Py_ssize_t o0,
+                                  real *u) noexcept nogil:
+    if real is float:
+        t.f32.winograd_filters(s, w, turn, o0, u)
+    else:
+        t.f64.winograd_filters(s, w, turn, o0, u)
+
+
+cdef inline void winograd_forward(const tile_table *t, const tile_winograd *s, const real *x, const real *u,
+                                  const real *bias, Py_ssize_t t0, Py_ssize_t n, real *v, real *m, real *y,
+                                  uint8_t *argmax) noexcept nogil:
+    if real is float:
+        t.f32.winograd_forward(s, x, u, bias, t0, n, v, m, y, argmax)
+    else:
+        t.f64.winograd_forward(s, x, u, bias, t0, n, v, m, y, argmax)
+
+
+cdef inline void winograd_tiles(const tile_table *t, const tile_winograd *s, const real *x, const real *dy,
+                                Py_ssize_t t0, Py_ssize_t n, real *v, real *z) noexcept nogil:
+    if real is float:
+        t.f32.winograd_tiles(s, x, dy, t0, n, v, z)
+    else:
+        t.f64.winograd_tiles(s, x, dy, t0, n, v, z)
+
+
+cdef inline void winograd_back(const tile_table *t, const tile_winograd *s, const real *du, Py_ssize_t pstep,
+                               Py_ssize_t c, Py_ssize_t f0, real *dw) noexcept nogil:
+    if real is float:
+        t.f32.winograd_back(s, du, pstep, c, f0, dw)
+    else:
+        t.f64.winograd_back(s, du, pstep, c, f0, dw)
+
+
+cdef inline void column_sums(const tile_table *t, const real *x, Py_ssize_t rows, Py_ssize_t ldx, Py_ssize_t C,
+                             real *sum) noexcept nogil:
+    if real is float:
+        t.f32.sums(x, rows, ldx, C, sum)
+    else:
+        t.f64.sums(x, rows, ldx, C, sum)
+
+
+cdef inline void add_images(real *sums, Py_ssize_t N, Py_ssize_t F, real *total) noexcept nogil:
+    # sums (N, F), one row an image, to total (F,): a single long sum in float32 would lose digits.
+    cdef Py_ssize_t n, f
+    memcpy(total, sums, F * sizeof(real))
+    for n in range(1, N):
+        for f in range(F):
+            total[f] += sums[n * F + f]
 
 
 cdef inline Py_ssize_t vector_size(real *kind) noexcept nogil:

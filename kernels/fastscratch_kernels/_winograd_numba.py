@@ -22,9 +22,8 @@ import numpy as np
 from ._jit_numba import compiled, flat, leaf
 from ._parallel import chunk_size, run_chunks
 from ._pooled_numba import pool_panel, write_pooled
-from ._simd_numba import VECTOR_BYTES, Offset, add, fill, lanes, load, madd, store, subtract
+from ._simd_numba import Offset, add, fill, lanes, load, madd, store, subtract
 from ._tiles_numba import TILE, block_size, multiply, round_up
-from .shapes import Pair
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -176,16 +175,6 @@ def _winograd_images(
                         _transform_output(rows, i * six * width, width, bias, b, y, to_y, width + width)
             pool_panel(y, count, 4, dead, largest, winners, columns, at)
         write_pooled(largest, winners, count, columns, f, out, argmax, first * f)
-
-
-def winograd_repays(w: Array, stride: Pair, dilation: Pair, pool_kernel: Pair, pool_stride: Pair) -> bool:
-    """Return whether a block is of this form, and has channels enough to repay the transforms.
-
-    In float32 alone: float64 is there for exactness.
-    """
-    kh, kw, c, f = w.shape
-    fits = (kh, kw) == (5, 5) and stride == dilation == (1, 1) and pool_kernel == pool_stride == (2, 2)
-    return fits and w.dtype == np.float32 and c >= 16 and f >= 16 and c % (VECTOR_BYTES // w.itemsize) == 0
 
 
 def winograd_pooled(

@@ -11,7 +11,9 @@ from cython.parallel cimport parallel, prange
 
 from fastscratch_kernels._tiles cimport *
 
+from . import _im2col_form, _winograd_cython
 from ._threads import get_num_threads
+from .im2col_cython import col2im, im2col
 
 # Slots of scratch memory: the calling thread's, and each worker's.
 cdef enum:
@@ -105,10 +107,10 @@ cdef void _input_gradient(const Geometry *g, const real *dy, const real *w, real
 
 
 cdef void _filter_gradient(const Geometry *g, const real *x, const real *dy, real *dw, real *db, real *dyp, real *dwp,
-                           int threads) noexcept nogil:
+                           real *sums, int threads) noexcept nogil:
     # `x` is padded already. `dyp` (groups * blocks, N, OH * OW, block) takes dy with the filters of a block side by
-    # side; `dwp` (groups * blocks, K, block) the result. A thread owns rows of the result and adds up all images in
-    # order, so that nothing is left to be added between threads.
+    # side; `dwp` (groups * blocks, K, block) the result; `sums` (N, F) those for db. A thread owns rows of the result
+    # and adds up all images in order, so that nothing is left to be added between threads.
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(dw), blocks = round_up(g.FG, block) // block, pixels = g.OH * g.OW
     cdef Py_ssize_t ldx = g.HP * g.WP * g.C, lddy = pixels * block
@@ -116,7 +118,6 @@ cdef void _filter_gradient(const Geometry *g, const real *x, const real *dy, rea
     cdef Py_ssize_t piecelen = 48, pieces = (g.seglen + piecelen - 1) // piecelen
     cdef tile_patches p = _patches(t, g)
     cdef real *to
-    cdef real *sums
     cdef const real *source
     cdef unsigned long state = 0
     with parallel(num_threads=threads):
@@ -145,19 +146,12 @@ cdef void _filter_gradient(const Geometry *g, const real *x, const real *dy, rea
             count = min(block, g.FG - f)
             for k in range(g.K):
                 memcpy(dw + k * g.F + group * g.FG + f, dwp + (b * g.K + k) * block, count * sizeof(real))
-            if db != NULL:  # image by image: one long sum in float32 would lose digits
-                sums = <real *> t.scratch(BUFFER, 2 * block * sizeof(real))
-                memset(sums + block, 0, block * sizeof(real))
-                for n in range(g.N):
-                    memset(sums, 0, block * sizeof(real))
-                    source = dyp + (b * g.N + n) * lddy
-                    for i in range(pixels):
-                        for k in range(block):
-                            sums[k] += source[i * block + k]
-                    for k in range(block):
-                        sums[block + k] += sums[k]
-                memcpy(db + group * g.FG + f, sums + block, count * sizeof(real))
+        if db != NULL:
+            for n in prange(g.N, schedule="static"):
+                column_sums(t, dy + n * pixels * g.F, pixels, g.F, g.F, sums + n * g.F)
         t.restore_denormals(state)
+    if db != NULL:
+        add_images(sums, g.N, g.F, db)
 
 
 cdef void _pad_images(const Geometry *g, const real *x, real *padded, int threads) noexcept nogil:
@@ -176,12 +170,31 @@ cdef _forward_typed(const real[:, :, :, ::1] x, const real[:, :, :, ::1] w, cons
         _conv2d(&g, &x[0, 0, 0, 0], &w[0, 0, 0, 0], NULL if b is None else &b[0], &out[0, 0, 0, 0], threads)
 
 
-def conv2d(x, w, b, out, stride, padding, dilation, groups):
+def conv2d(x, w, b, out, stride, padding, dilation, groups, algorithm="direct"):
     """Fill `out` (N, OH, OW, F) with the convolution of `x` (N, H, W, C) by `w` (KH, KW, C // groups, F), plus `b`."""
-    if out.dtype == "float32":
+    if algorithm == "im2col":
+        _im2col_form.conv2d(im2col, conv2d, x, w, b, out, (stride, padding, dilation, groups))
+    elif algorithm != "direct":
+        _winograd_cython.forward(algorithm, x, w, b, out, padding)
+    elif out.dtype == "float32":
         _forward_typed[float](x, w, b, out, stride, padding, dilation, groups)
     else:
         _forward_typed[double](x, w, b, out, stride, padding, dilation, groups)
+
+
+def conv2d_backward(dy, x, w, dx, dw, db, stride, padding, dilation, groups, algorithm="direct"):
+    """Fill `dx` (like x), `dw` (like w) and `db` (F,) from `dy` (N, OH, OW, F); those that are None are left out."""
+    if algorithm == "im2col":
+        windows = stride, padding, dilation, groups
+        _im2col_form.conv2d_backward(im2col, col2im, conv2d_backward, dy, x, w, dx, dw, db, windows)
+    elif algorithm != "direct":
+        _winograd_cython.filter_gradient(algorithm, dy, x, dw, db, padding)
+        if dx is not None:
+            _winograd_cython.input_gradient(algorithm, dy, w, dx, padding)
+    elif dw.dtype == "float32":
+        _backward_typed[float](dy, x, w, dx, dw, db, stride, padding, dilation, groups)
+    else:
+        _backward_typed[double](dy, x, w, dx, dw, db, stride, padding, dilation, groups)
 
 
 cdef _backward_typed(const real[:, :, :, ::1] dy, const real[:, :, :, ::1] x, const real[:, :, :, ::1] w,
@@ -202,7 +215,7 @@ cdef _backward_typed(const real[:, :, :, ::1] dy, const real[:, :, :, ::1] x, co
             db[...] = 0
         return
     images = <real *> t.scratch(IMAGES, padded * sizeof(real)) if border else NULL
-    dyp = <real *> t.scratch(GRADIENT, (g.N * g.OH * g.OW + g.K) * filters * sizeof(real))
+    dyp = <real *> t.scratch(GRADIENT, ((g.N * g.OH * g.OW + g.K) * filters + g.N * g.F) * sizeof(real))
     if dyp == NULL or (border and images == NULL):
         raise MemoryError(f"no memory for the backward pass of a convolution of x {tuple(x.shape)}")
     dwp = dyp + g.N * g.OH * g.OW * filters
@@ -210,7 +223,7 @@ cdef _backward_typed(const real[:, :, :, ::1] dy, const real[:, :, :, ::1] x, co
         if border:
             _pad_images(&g, &x[0, 0, 0, 0], images, threads)
         _filter_gradient(&g, <const real *> images if border else &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dw[0, 0, 0, 0],
-                         NULL if db is None else &db[0], dyp, dwp, threads)
+                         NULL if db is None else &db[0], dyp, dwp, dwp + g.K * filters, threads)
         if dx is not None:
             _input_gradient(&g, &dy[0, 0, 0, 0], &w[0, 0, 0, 0], &dx[0, 0, 0, 0], threads)
 
@@ -229,11 +242,3 @@ def input_gradient(dy, w, dx, stride, padding, dilation, groups):
         _input_gradient_typed[float](dy, w, dx, stride, padding, dilation, groups)
     else:
         _input_gradient_typed[double](dy, w, dx, stride, padding, dilation, groups)
-
-
-def conv2d_backward(dy, x, w, dx, dw, db, stride, padding, dilation, groups):
-    """Fill `dx` (like x), `dw` (like w) and `db` (F,) from `dy` (N, OH, OW, F); those that are None are left out."""
-    if dw.dtype == "float32":
-        _backward_typed[float](dy, x, w, dx, dw, db, stride, padding, dilation, groups)
-    else:
-        _backward_typed[double](dy, x, w, dx, dw, db, stride, padding, dilation, groups)

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from . import _im2col_form
 from ._geometry_numba import Geometry, crop, geometry, pad
 from ._grouped_numba import conv2d_backward_grouped, conv2d_grouped
 from ._jit_numba import compiled, flat
 from ._parallel import chunk_size, run_chunks
 from ._simd_numba import lanes
 from ._tiles_numba import DW_PIXELS, PIXELS, TILE, block_size, multiply, multiply_transposed, pack, pixel_rows, round_up
+from .im2col_numba import col2im, im2col
 from .shapes import Pair
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -167,9 +169,19 @@ def pack_filters(w: Array, b: Array | None) -> tuple[Array, Array]:
 
 
 def conv2d(
-    x: Array, w: Array, b: Array | None, out: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
+    x: Array,
+    w: Array,
+    b: Array | None,
+    out: Array,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    algorithm: str = "direct",
 ) -> None:
     """Fill `out` (N, OH, OW, F) with the convolution of `x` (N, H, W, C) by `w` (KH, KW, C // groups, F), plus `b`."""
+    if algorithm == "im2col":
+        return _im2col_form.conv2d(im2col, conv2d, x, w, b, out, (stride, padding, dilation, groups))
     if groups > 1:
         return conv2d_grouped(x, w, b, out, stride, padding, dilation, groups)
     n, h, width, c = x.shape
@@ -260,8 +272,12 @@ def conv2d_backward(
     padding: Pair,
     dilation: Pair,
     groups: int,
+    algorithm: str = "direct",
 ) -> None:
     """Fill `dx` (like x), `dw` (like w) and `db` (F,) from `dy` (N, OH, OW, F); those that are None are left out."""
+    if algorithm == "im2col":
+        how = (stride, padding, dilation, groups)
+        return _im2col_form.conv2d_backward(im2col, col2im, conv2d_backward, dy, x, w, dx, dw, db, how)
     if db is not None:
         sum_pixels(dy, db)
     if groups > 1:

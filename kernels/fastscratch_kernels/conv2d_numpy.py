@@ -42,7 +42,15 @@ def _patches(
 
 
 def conv2d(
-    x: Array, w: Array, b: Array | None, out: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
+    x: Array,
+    w: Array,
+    b: Array | None,
+    out: Array,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    algorithm: str = "im2col",  # the one there is
 ) -> None:
     """Fill `out` (N, OH, OW, F) with the convolution of `x` (N, H, W, C) by `w` (KH, KW, C // groups, F), plus `b`."""
     n, oh, ow, f = out.shape
@@ -71,6 +79,7 @@ def conv2d_backward(
     padding: Pair,
     dilation: Pair,
     groups: int,
+    algorithm: str = "im2col",  # the one there is
 ) -> None:
     """Fill `dx` (like x), `dw` (like w) and `db` (F,) from `dy` (N, OH, OW, F); those that are None are left out."""
     n, oh, ow, f = dy.shape

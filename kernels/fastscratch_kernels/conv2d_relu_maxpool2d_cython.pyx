@@ -19,6 +19,7 @@ from fastscratch_kernels._tiles cimport *
 
 import numpy as np
 
+from . import _winograd_cython
 from ._threads import get_num_threads
 from .conv2d_cython import conv2d, conv2d_backward, input_gradient
 from .conv2d_relu_maxpool2d_numpy import compose, compose_backward
@@ -308,11 +309,13 @@ cdef _forward_typed(const real[:, :, :, ::1] x, const real[:, :, :, ::1] w, cons
 
 
 def conv2d_relu_maxpool2d(x, w, b, out, argmax, stride, padding, dilation, groups, pool_kernel, pool_stride,
-                          pool_padding):
+                          pool_padding, algorithm="direct"):
     """Fill `out` (N, PH, PW, F) with maxpool(relu(conv(x, w) + b)), `argmax` with each number's place or "dead"."""
-    if not _is_fused(pool_kernel, pool_stride, pool_padding):
+    if algorithm == "im2col" or not _is_fused(pool_kernel, pool_stride, pool_padding):
         windows, pool = (stride, padding, dilation, groups), (pool_kernel, pool_stride, pool_padding)
-        compose(conv2d, maxpool2d, x, w, b, out, argmax, windows, pool)
+        compose(conv2d, maxpool2d, x, w, b, out, argmax, windows, pool, algorithm)
+    elif algorithm != "direct":
+        _winograd_cython.forward_pool(algorithm, x, w, b, out, argmax, padding)
     elif out.dtype == "float32":
         _forward_typed[float](x, w, b, out, argmax, stride, padding, dilation, groups, pool_kernel[0], pool_kernel[1])
     else:

@@ -23,7 +23,8 @@ from ._pooled_numba import pool_panel, write_pooled
 from ._simd_numba import VECTOR_BYTES, lanes
 from ._sparse_numba import add_lists, copy_patch, lists_by_filter, lists_by_pixel, transpose
 from ._tiles_numba import PIXELS, TILE, multiply, round_up
-from ._winograd_numba import winograd_pooled, winograd_repays
+from ._winograd_numba import winograd_pooled
+from .conv2d_relu_maxpool2d_numpy import compose
 from .shapes import Pair, conv2d_shape, dead_position
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -247,20 +248,18 @@ def conv2d_relu_maxpool2d(
     pool_kernel: Pair,
     pool_stride: Pair,
     pool_padding: Pair,
+    algorithm: str = "direct",
 ) -> None:
     """Fill `out` (N, PH, PW, F) with maxpool(relu(conv(x, w) + b)), `argmax` with each number's place or "dead"."""
-    dead = dead_position(argmax.dtype)
-    if not _fits(groups, pool_kernel, pool_stride, pool_padding, argmax):
-        y = np.empty(conv2d_shape(x.shape, w.shape, stride, padding, dilation, groups), dtype=x.dtype)
-        conv2d_numba.conv2d(x, w, b, y, stride, padding, dilation, groups)
-        np.maximum(y, 0, out=y)
-        maxpool2d_numba.maxpool2d(y, out, argmax, pool_kernel, pool_stride, pool_padding)
-        argmax[out <= 0] = dead
+    if algorithm == "im2col" or not _fits(groups, pool_kernel, pool_stride, pool_padding, argmax):
+        windows, pool = (stride, padding, dilation, groups), (pool_kernel, pool_stride, pool_padding)
+        compose(conv2d_numba.conv2d, maxpool2d_numba.maxpool2d, x, w, b, out, argmax, windows, pool, algorithm)
         return
+    dead = dead_position(argmax.dtype)
     n, ph, pw, f = out.shape
     where, pixels = _where(x.shape, w.shape[:2], stride, padding, dilation, pool_kernel, pool_stride, (ph, pw))
     panels, bias = conv2d_numba.pack_filters(w, b)
-    if winograd_repays(w, stride, dilation, pool_kernel, pool_stride):
+    if algorithm == "F(2x2,5x5)":
         c = x.shape[3]
         corners = frozen(pixels[::4].copy())
         images = pad(x, padding)

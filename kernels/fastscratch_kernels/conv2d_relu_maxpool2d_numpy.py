@@ -35,10 +35,11 @@ def compose(
     argmax: Array,
     windows: Windows,
     pool: Pool,
+    algorithm: str,
 ) -> None:
     """Fill `out` and `argmax` by the plain ops of a backend."""
     y = np.empty(conv2d_shape(x.shape, w.shape, *windows), dtype=x.dtype)
-    conv2d(x, w, b, y, *windows)
+    conv2d(x, w, b, y, *windows, algorithm)
     np.maximum(y, 0, out=y)
     maxpool2d(y, out, argmax, *pool)
     argmax[out <= 0] = dead_position(argmax.dtype)
@@ -76,10 +77,11 @@ def conv2d_relu_maxpool2d(
     pool_kernel: Pair,
     pool_stride: Pair,
     pool_padding: Pair,
+    algorithm: str = "im2col",  # the one there is
 ) -> None:
     """Fill `out` (N, PH, PW, F) with maxpool(relu(conv(x, w) + b)), `argmax` with each number's place or "dead"."""
     windows, pool = (stride, padding, dilation, groups), (pool_kernel, pool_stride, pool_padding)
-    compose(conv2d, maxpool2d, x, w, b, out, argmax, windows, pool)
+    compose(conv2d, maxpool2d, x, w, b, out, argmax, windows, pool, algorithm)
 
 
 def conv2d_relu_maxpool2d_backward(

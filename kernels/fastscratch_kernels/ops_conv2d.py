@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ._algorithms import choose
 from ._checks import Array, check_array, check_out, check_shape
-from ._registry import kernel
+from ._registry import find, kernel
 from .shapes import IntPair, Pair, argmax_dtype, conv2d_shape, pair, pool2d_shape
 
 
@@ -54,6 +55,8 @@ def conv2d(
     groups: int = 1,
     out: Array | None = None,
     backend: str | None = None,
+    algorithm: str = "auto",
+    precision: str | None = None,
 ) -> Array:
     """Convolve images with filters (cross-correlation: the filters are not flipped, as in every framework).
 
@@ -73,6 +76,12 @@ def conv2d(
         C-contiguous array of x's dtype to fill; None makes one.
     backend : str, optional
         "numpy", "numba", "cython" or "auto"; None takes the one in force.
+    algorithm : {"auto", "im2col", "direct", "winograd"}
+        "im2col" writes the patches into a matrix, "direct" reads them where they lie, "winograd" multiplies less often
+        and adds more, for 3 x 3 filters of stride 1; "auto" takes the fastest. The NumPy backend has "im2col" alone.
+    precision : {"standard", "fast"}, optional
+        "fast" allows Winograd's F(4x4,3x3), with rounding errors about ten times as large; None takes what
+        `use_precision` set.
 
     Returns
     -------
@@ -86,12 +95,16 @@ def conv2d(
 
     Notes
     -----
-    2 N OH OW F KH KW C / groups floating point operations.
+    2 N OH OW F KH KW C / groups floating point operations. Where Winograd's algorithm is taken, a NaN or infinity in
+    `x` makes outputs NaN in the whole tile (2 x 2 or 4 x 4 outputs) that it takes part in.
     """
     x, w, b = _check_inputs(x, w, b)
     how = _windows(stride, padding, dilation, groups)
-    out = check_out("out", out, conv2d_shape(x.shape, w.shape, *how), x.dtype)
-    kernel("conv2d", backend)(x, w, b, out, *how)
+    shape = conv2d_shape(x.shape, w.shape, *how)
+    out = check_out("out", out, shape, x.dtype)
+    taken, fill = find("conv2d", backend)
+    form = choose(taken, algorithm, precision, x.dtype.name, w.shape, shape[1:3], how)
+    fill(x, w, b, out, *how, form)
     return out
 
 
@@ -110,6 +123,8 @@ def conv2d_backward(
     dw: Array | None = None,
     db: Array | None = None,
     backend: str | None = None,
+    algorithm: str = "auto",
+    precision: str | None = None,
 ) -> tuple[Array | None, Array, Array | None]:
     """Return the gradients of `conv2d` with respect to its input, filters and bias.
 
@@ -129,6 +144,8 @@ def conv2d_backward(
         C-contiguous arrays to fill; None makes them.
     backend : str, optional
         "numpy", "numba", "cython" or "auto"; None takes the one in force.
+    algorithm, precision
+        As in the forward pass.
 
     Returns
     -------
@@ -147,7 +164,9 @@ def conv2d_backward(
     shape = conv2d_shape(x.shape, w.shape, *how)
     check_shape("dy", dy, shape, f"x {x.shape}, w {w.shape}, {_describe(how)}")
     dx, dw, db = _gradients(x, w, input_grad, bias, dx, dw, db)
-    kernel("conv2d_backward", backend)(dy, x, w, dx, dw, db, *how)
+    taken, fill = find("conv2d_backward", backend)
+    form = choose(taken, algorithm, precision, x.dtype.name, w.shape, shape[1:3], how)
+    fill(dy, x, w, dx, dw, db, *how, form)
     return dx, dw, db
 
 
@@ -166,6 +185,7 @@ def conv2d_relu_maxpool2d(
     out: Array | None = None,
     argmax: Array | None = None,
     backend: str | None = None,
+    algorithm: str = "auto",
 ) -> tuple[Array, Array]:
     """Convolve, apply ReLU and max-pool as one block, without keeping what lies between.
 
@@ -181,6 +201,9 @@ def conv2d_relu_maxpool2d(
         C-contiguous array to fill; None makes one.
     backend : str, optional
         "numpy", "numba", "cython" or "auto"; None takes the one in force.
+    algorithm : {"auto", "im2col", "direct", "winograd"}
+        As in `conv2d`; "winograd" is there for 3 x 3 and 5 x 5 filters under a pooling of 2 x 2. For 5 x 5 its rounding
+        errors are up to five times those of a plain sum.
 
     Returns
     -------
@@ -201,7 +224,10 @@ def conv2d_relu_maxpool2d(
     shape = pool2d_shape(conv2d_shape(x.shape, w.shape, *how), *pool)
     out = check_out("out", out, shape, x.dtype)
     argmax = check_out("argmax", argmax, shape, argmax_dtype(pool[0]))
-    kernel("conv2d_relu_maxpool2d", backend)(x, w, b, out, argmax, *how, *pool)
+    taken, fill = find("conv2d_relu_maxpool2d", backend)
+    covered = shape[1] * pool[1][0], shape[2] * pool[1][1]
+    form = choose(taken, algorithm, "standard", x.dtype.name, w.shape, covered, how, pool)
+    fill(x, w, b, out, argmax, *how, *pool, form)
     return out, argmax
 
 

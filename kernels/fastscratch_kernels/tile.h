@@ -28,6 +28,18 @@ struct tile_patches {
     ptrdiff_t window;
 };
 
+/* Winograd's forms, see tile_winograd.h. */
+enum tile_form { TILE_F2K3, TILE_F4K3, TILE_F2K5 };
+
+/* A convolution of N images (H, W, C), with a border of ph and pw zeros, to (OH, OW, F), as Winograd's tiles. */
+struct tile_winograd {
+    int form;
+    ptrdiff_t H, W, C, ph, pw, OH, OW, F;
+    ptrdiff_t TH, TW;              /* tiles down and across an image */
+    ptrdiff_t vstep, mstep, zstep; /* from one position to the next in `v` (n, C), in `m` and in `z` (n, block) */
+    const void *zeros;             /* C of them */
+};
+
 #define TILE_DEAD 255 /* the argmax of a window that ReLU switched off */
 
 #define TILE_FUNCTIONS(REAL)                                                                                           \
@@ -49,6 +61,26 @@ struct tile_patches {
     /* out[j] += sum over entries e of g[e] * rows[at[e] * step + j], j < nv vectors. */                               \
     void (*gather)(const REAL *rows, ptrdiff_t step, const int32_t *at, const REAL *g, ptrdiff_t n, ptrdiff_t nv,      \
                    REAL *out);                                                                                         \
+    /* Winograd: filters o0..o0 + vector transformed, those turned round for the images' gradient; outputs of tiles, */    \
+    /* pooled where `argmax` is there; both sides of dw for tiles; dw of one channel and block from its positions. */   \
+    void (*winograd_filters)(const struct tile_winograd *s, const REAL *w, int turn, ptrdiff_t o0, REAL *u);           \
+    void (*winograd_forward)(const struct tile_winograd *s, const REAL *x, const REAL *u, const REAL *bias,            \
+                             ptrdiff_t t0, ptrdiff_t n, REAL *v, REAL *m, REAL *y, uint8_t *argmax);                   \
+    void (*winograd_tiles)(const struct tile_winograd *s, const REAL *x, const REAL *dy, ptrdiff_t t0, ptrdiff_t n,    \
+                           REAL *v, REAL *z);                                                                          \
+    void (*winograd_back)(const struct tile_winograd *s, const REAL *du, ptrdiff_t pstep, ptrdiff_t c, ptrdiff_t f0,   \
+                          REAL *dw);                                                                                   \
+    /* Rows of C numbers: sums; means and sums of squared distances; batch normalization and ReLU; the sums that its */    \
+    /* gradient needs; the gradient of its input. See tile_norm.h. */                                                   \
+    void (*sums)(const REAL *x, ptrdiff_t rows, ptrdiff_t ldx, ptrdiff_t C, REAL *sum);                                \
+    void (*moments)(const REAL *x, ptrdiff_t rows, ptrdiff_t C, REAL *mean, REAL *squares);                            \
+    void (*normalize)(const REAL *x, ptrdiff_t rows, ptrdiff_t C, const REAL *mean, const REAL *scale,                 \
+                      const REAL *shift, int relu, REAL *y);                                                           \
+    void (*gradient_sums)(const REAL *dy, const REAL *x, ptrdiff_t rows, ptrdiff_t C, const REAL *mean,                \
+                          const REAL *scale, const REAL *shift, int relu, REAL *sum, REAL *product);                   \
+    void (*gradient_rows)(const REAL *dy, const REAL *x, ptrdiff_t rows, ptrdiff_t C, const REAL *mean,                \
+                          const REAL *scale, const REAL *shift, const REAL *offset, const REAL *slope, int relu,       \
+                          REAL *dx);                                                                                   \
     ptrdiff_t block;   /* filters of a packed block: two vectors */                                                    \
     ptrdiff_t vector;  /* numbers in a vector */                                                                       \
     ptrdiff_t gather_max; /* the most vectors that `gather` takes */                                                   \

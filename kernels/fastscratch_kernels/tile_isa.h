@@ -39,8 +39,14 @@
 #define TEXT(a) TEXT_(a)
 #define FUNCTIONS(suffix, real)                                                                                        \
     {                                                                                                                  \
-        forward_##suffix, forward_pool_##suffix, scatter_##suffix, dweight_##suffix, patches_##suffix,                 \
-            gather_##suffix, 2 * VBYTES / sizeof(real), VBYTES / sizeof(real), GATHER, BUFFER_BYTES / sizeof(real)     \
+        .forward = forward_##suffix, .forward_pool = forward_pool_##suffix, .scatter = scatter_##suffix,               \
+        .dweight = dweight_##suffix, .patches = patches_##suffix, .gather = gather_##suffix,                           \
+        .winograd_filters = winograd_filters_##suffix, .winograd_forward = winograd_forward_##suffix,                  \
+        .winograd_tiles = winograd_tiles_##suffix, .winograd_back = winograd_back_##suffix,                            \
+        .sums = sums_##suffix, .moments = moments_##suffix, .normalize = normalize_##suffix,                           \
+        .gradient_sums = gradient_sums_##suffix, .gradient_rows = gradient_rows_##suffix,                              \
+        .block = 2 * VBYTES / sizeof(real), .vector = VBYTES / sizeof(real), .gather_max = GATHER,                     \
+        .buffer = BUFFER_BYTES / sizeof(real)                                                                          \
     }
 
 const struct tile_table JOIN(tile, ISA) = {TEXT(ISA), FUNCTIONS(f32, float), FUNCTIONS(f64, double), tile_scratch,

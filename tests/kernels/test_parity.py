@@ -189,7 +189,7 @@ def test_the_reports_layers_equal_the_reference(backend, case, dtype):
             dpooled = cases.filled(pooled.shape, fill, dtype, np.random.default_rng(8))
             fused = kernels.conv2d_relu_maxpool2d_backward(dpooled, reference, x, w, backend=name)
             results[name] = (y, *kernels.conv2d_backward(dy, x, w, backend=name), *fused, pooled, argmax)
-        shortened = backend == "numba" and case.kernel == (5, 5) and dtype == "float32"
+        shortened = case.kernel == (5, 5) and dtype == "float32"  # F(2x2,5x5)
         for i, (got, wanted) in enumerate(zip(results[backend], results["numpy"], strict=True)):
             if fill == "integers" and not (shortened and i >= 7):
                 np.testing.assert_array_equal(got, wanted)

@@ -1,0 +1,224 @@
+/* Dense: products of patches or rows with packed filters, PIXELS x FB sums in registers. Included by tile_real.h. */
+
+/* acc[p][0..FB) += sum over s, k of x[p][seg[s] + k] * w[(s * L + k) * FB ..], or = where the sums are `fresh`.
+ * P and `fresh` are constants after inlining. */
+INLINE void NAME(dense)(const int P, const int fresh, const REAL *const *x, const ptrdiff_t *seg, ptrdiff_t nseg,
+                        ptrdiff_t L, const REAL *w, REAL *const *acc) {
+    VEC a[PIXELS][2];
+    UNROLL for (int p = 0; p < P; p++) {
+        a[p][0] = fresh ? (VEC){0} : NAME(load)(acc[p]);
+        a[p][1] = fresh ? (VEC){0} : NAME(load)(acc[p] + VW);
+    }
+    for (ptrdiff_t s = 0; s < nseg; s++) {
+        const REAL *xs[PIXELS];
+        UNROLL for (int p = 0; p < P; p++) xs[p] = x[p] + seg[s];
+        for (ptrdiff_t k = 0; k < L; k++) {
+            const VEC w0 = NAME(load)(w), w1 = NAME(load)(w + VW);
+            w += FB;
+            UNROLL for (int p = 0; p < P; p++) {
+                const VEC v = NAME(all)(xs[p][k]);
+                a[p][0] += v * w0;
+                a[p][1] += v * w1;
+            }
+        }
+    }
+    UNROLL for (int p = 0; p < P; p++) {
+        NAME(store)(acc[p], a[p][0]);
+        NAME(store)(acc[p] + VW, a[p][1]);
+    }
+}
+
+static void NAME(dense_n)(int n, const REAL *const *x, const ptrdiff_t *seg, ptrdiff_t nseg, ptrdiff_t L, const REAL *w,
+                          REAL *const *acc) {
+    switch (n) {
+#define CASE(P)                                                                                                        \
+    case P:                                                                                                            \
+        NAME(dense)(P, 0, x, seg, nseg, L, w, acc);                                                                    \
+        break;
+        CASES_PIXELS
+#undef CASE
+    }
+}
+
+static void NAME(dense_new)(int n, const REAL *const *x, const ptrdiff_t *seg, ptrdiff_t nseg, ptrdiff_t L,
+                            const REAL *w, REAL *const *acc) {
+    switch (n) {
+#define CASE(P)                                                                                                        \
+    case P:                                                                                                            \
+        NAME(dense)(P, 1, x, seg, nseg, L, w, acc);                                                                    \
+        break;
+        CASES_PIXELS
+#undef CASE
+    }
+}
+
+/* Outputs of pixels i0..i1 for one block of filters into buf[i - i0][FB], the weights a piece at a time that L1 holds. */
+static void NAME(chunk)(const REAL *x, const struct tile_patches *p, ptrdiff_t i0, ptrdiff_t i1, const REAL *w,
+                        const REAL *bias, REAL *buf) {
+    const VEC b0 = NAME(load)(bias), b1 = NAME(load)(bias + VW);
+    for (ptrdiff_t i = i0; i < i1; i++) {
+        NAME(store)(buf + (i - i0) * FB, b0);
+        NAME(store)(buf + (i - i0) * FB + VW, b1);
+    }
+    ptrdiff_t step = WEIGHT_BYTES / (ptrdiff_t)sizeof(REAL) / (FB * p->seglen);
+    step = step < 1 ? 1 : step;
+    const ptrdiff_t tiles = (i1 - i0 + PIXELS - 1) / PIXELS;
+    for (ptrdiff_t s = 0; s < p->nseg; s += step) {
+        const ptrdiff_t n = p->nseg - s < step ? p->nseg - s : step;
+        for (ptrdiff_t t = 0; t < tiles; t++) { /* tiles of even sizes: a small last one would starve the FMA units */
+            const ptrdiff_t a = i0 + (i1 - i0) * t / tiles, b = i0 + (i1 - i0) * (t + 1) / tiles;
+            const REAL *xs[PIXELS];
+            REAL *acc[PIXELS];
+            for (ptrdiff_t i = a; i < b; i++) {
+                xs[i - a] = x + p->pix[i];
+                acc[i - a] = buf + (i - i0) * FB;
+            }
+            NAME(dense_n)((int)(b - a), xs, p->seg + s, n, p->seglen, w + s * p->seglen * FB, acc);
+        }
+    }
+}
+
+/* Pixels of a chunk: whole windows, and an accumulator block that L1 holds beside the weights. */
+static ptrdiff_t NAME(chunk_pixels)(const struct tile_patches *p) {
+    const ptrdiff_t most = BUFFER_BYTES / (ptrdiff_t)sizeof(REAL) / FB;
+    const ptrdiff_t whole = most / p->window * p->window;
+    return whole < 1 ? p->window : whole;
+}
+
+static void NAME(forward)(const REAL *x, const struct tile_patches *p, const REAL *w, const REAL *bias, ptrdiff_t nf,
+                          REAL *buf, REAL *y, ptrdiff_t ldy) {
+    const ptrdiff_t K = p->nseg * p->seglen, step = NAME(chunk_pixels)(p);
+    for (ptrdiff_t i0 = 0; i0 < p->npix; i0 += step) {
+        const ptrdiff_t i1 = p->npix - i0 < step ? p->npix : i0 + step;
+        for (ptrdiff_t f = 0; f < nf; f += FB) {
+            NAME(chunk)(x, p, i0, i1, w + f * K, bias + f, buf);
+            const ptrdiff_t n = nf - f < FB ? nf - f : FB;
+            for (ptrdiff_t i = i0; i < i1; i++) {
+                REAL *to = y + i * ldy + f;
+                const REAL *from = buf + (i - i0) * FB;
+                if (n == FB) {
+                    NAME(store)(to, NAME(load)(from));
+                    NAME(store)(to + VW, NAME(load)(from + VW));
+                } else {
+                    memcpy(to, from, n * sizeof(REAL));
+                }
+            }
+        }
+    }
+}
+
+/* The largest of `n` rows of `rows`, VW columns, and its place; ties to the first, NaN to the last, as in maxpool2d. */
+INLINE void NAME(pool)(const REAL *rows, ptrdiff_t n, REAL *y, uint8_t *argmax) {
+    VEC best = NAME(load)(rows);
+    VINT place = {0};
+    for (ptrdiff_t j = 1; j < n; j++) {
+        const VEC v = NAME(load)(rows + j * FB);
+        const VINT wins = (v > best) | (v != v);
+        best = NAME(blend)(wins, v, best);
+        place = (wins & ((VINT){0} + (INTEGER)j)) | (~wins & place);
+    }
+    const VINT dead = best <= 0;
+    NAME(store)(y, (VEC)(~dead & (VINT)best)); /* ReLU: zero where dead, NaN stays */
+    place |= dead;                             /* -1, and TILE_DEAD once it is a byte */
+    *(NAME(vbyte) *)argmax = __builtin_convertvector(place, NAME(vbyte));
+}
+
+static void NAME(forward_pool)(const REAL *x, const struct tile_patches *p, const REAL *w, const REAL *bias,
+                               ptrdiff_t nf, REAL *buf, REAL *y, uint8_t *argmax, ptrdiff_t ldy) {
+    const ptrdiff_t K = p->nseg * p->seglen, step = NAME(chunk_pixels)(p), window = p->window;
+    REAL ylast[2 * VBYTES / sizeof(REAL)];
+    uint8_t alast[2 * VBYTES / sizeof(REAL)];
+    for (ptrdiff_t i0 = 0; i0 < p->npix; i0 += step) {
+        const ptrdiff_t i1 = p->npix - i0 < step ? p->npix : i0 + step;
+        for (ptrdiff_t f = 0; f < nf; f += FB) {
+            NAME(chunk)(x, p, i0, i1, w + f * K, bias + f, buf);
+            const ptrdiff_t n = nf - f < FB ? nf - f : FB;
+            for (ptrdiff_t i = i0; i < i1; i += window) {
+                const REAL *rows = buf + (i - i0) * FB;
+                const ptrdiff_t at = i / window * ldy + f;
+                REAL *to = n == FB ? y + at : ylast;
+                uint8_t *place = n == FB ? argmax + at : alast;
+                for (ptrdiff_t v = 0; v < FB; v += VW) NAME(pool)(rows + v, window, to + v, place + v);
+                if (n < FB) {
+                    memcpy(y + at, ylast, n * sizeof(REAL));
+                    memcpy(argmax + at, alast, n);
+                }
+            }
+        }
+    }
+}
+
+/* -- dense, backwards ---------------------------------------------------------------------------------------------- */
+
+static void NAME(scatter)(const REAL *dy, ptrdiff_t ldy, ptrdiff_t nf, const REAL *wt, const ptrdiff_t *pix,
+                          ptrdiff_t npix, REAL *dxp) {
+    static const ptrdiff_t here[1] = {0};
+    const ptrdiff_t tiles = (npix + PIXELS - 1) / PIXELS;
+    for (ptrdiff_t t = 0; t < tiles; t++) {
+        const ptrdiff_t a = npix * t / tiles, b = npix * (t + 1) / tiles;
+        const REAL *rows[PIXELS];
+        REAL *acc[PIXELS];
+        for (ptrdiff_t i = a; i < b; i++) {
+            rows[i - a] = dy + i * ldy;
+            acc[i - a] = dxp + pix[i];
+        }
+        NAME(dense_n)((int)(b - a), rows, here, 1, nf, wt, acc);
+    }
+}
+
+INLINE void NAME(outer)(const int R, const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix, const REAL *dy,
+                        ptrdiff_t lddy, ptrdiff_t n, REAL *dw) {
+    VEC a[PIXELS][2];
+    UNROLL for (int r = 0; r < R; r++) {
+        a[r][0] = NAME(load)(dw + r * FB);
+        a[r][1] = NAME(load)(dw + r * FB + VW);
+    }
+    for (ptrdiff_t m = 0; m < n; m++) {
+        const REAL *g = dy + m * lddy, *image = x + m * ldx;
+        for (ptrdiff_t i = 0; i < npix; i++) {
+            const REAL *row = image + pix[i];
+            const VEC g0 = NAME(load)(g), g1 = NAME(load)(g + VW);
+            g += FB;
+            UNROLL for (int r = 0; r < R; r++) {
+                const VEC v = NAME(all)(row[r]);
+                a[r][0] += v * g0;
+                a[r][1] += v * g1;
+            }
+        }
+    }
+    UNROLL for (int r = 0; r < R; r++) {
+        NAME(store)(dw + r * FB, a[r][0]);
+        NAME(store)(dw + r * FB + VW, a[r][1]);
+    }
+}
+
+static void NAME(outer_n)(const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix, const REAL *dy,
+                          ptrdiff_t lddy, ptrdiff_t n, ptrdiff_t nk, REAL *dw) {
+    const ptrdiff_t tiles = (nk + PIXELS - 1) / PIXELS;
+    for (ptrdiff_t t = 0; t < tiles; t++) {
+        const ptrdiff_t a = nk * t / tiles, b = nk * (t + 1) / tiles;
+        switch (b - a) {
+#define CASE(R)                                                                                                        \
+    case R:                                                                                                            \
+        NAME(outer)(R, x + a, ldx, pix, npix, dy, lddy, n, dw + a * FB);                                               \
+        break;
+            CASES_PIXELS
+#undef CASE
+        }
+    }
+}
+
+/* All rows for a few pixels, then for the next few: `dy` and the pixels' rows stay in L1 meanwhile. */
+static void NAME(dweight)(const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix, const REAL *dy,
+                          ptrdiff_t lddy, ptrdiff_t n, ptrdiff_t nk, REAL *dw) {
+    if (npix >= PASS_PIXELS) {
+        for (ptrdiff_t m = 0; m < n; m++)
+            for (ptrdiff_t i = 0; i < npix; i += PASS_PIXELS)
+                NAME(outer_n)(x + m * ldx, ldx, pix + i, npix - i < PASS_PIXELS ? npix - i : PASS_PIXELS,
+                              dy + m * lddy + i * FB, lddy, 1, nk, dw);
+    } else {
+        const ptrdiff_t step = PASS_PIXELS / npix;
+        for (ptrdiff_t m = 0; m < n; m += step)
+            NAME(outer_n)(x + m * ldx, ldx, pix, npix, dy + m * lddy, lddy, n - m < step ? n - m : step, nk, dw);
+    }
+}

@@ -1,0 +1,165 @@
+"""Every algorithm of a convolution, on every backend that has it, against the loops; and which one "auto" takes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import cases
+import fastscratch_kernels as kernels
+from fastscratch_kernels._algorithms import choose
+from tolerances import EXACT, KERNELS, Tolerance, assert_close
+
+OPS = ("conv2d", "conv2d_backward", "conv2d_relu_maxpool2d")
+PLAIN = ((1, 1), (0, 0), (1, 1), 1)
+POOL = ((2, 2), (2, 2), (0, 0))
+
+WINOGRAD = {"float32": Tolerance(1e-4, 1e-4), "float64": Tolerance(1e-12, 1e-12)}
+"""The transforms add and subtract numbers larger than the result; float64 shows that nothing but rounding is lost."""
+
+
+def fits(op, backend, algorithm, case):
+    """Whether an algorithm can be asked for: Winograd's for a few windows alone."""
+    arrays, how = cases.arguments(op, case, "integers", "float32")
+    try:
+        cases.call(op, arrays, {**how, "algorithm": algorithm}, backend)
+    except ValueError:
+        return False
+    return True
+
+
+def every_algorithm():
+    for op in OPS:
+        for backend in kernels.available(op):
+            for algorithm in kernels.algorithms(backend):
+                for case in cases.CASES[op]:
+                    if algorithm != "winograd" or fits(op, backend, algorithm, case):
+                        yield pytest.param(op, backend, algorithm, case, id=f"{op}-{backend}-{algorithm}-{case}")
+
+
+def compare(op, backend, algorithm, case, fill, dtype, tolerance, **more):
+    arrays, how = cases.arguments(op, case, fill, dtype)
+    wanted = cases.expected(op, case, fill, dtype)
+    outs = {
+        name: np.full_like(array, np.nan if array.dtype.kind == "f" else 77)
+        for name, array in zip(cases.OUTPUTS[op], wanted, strict=True)
+        if array is not None
+    }
+    got = cases.call(op, arrays, {**how, "algorithm": algorithm, **more}, backend, **outs)
+    for name, mine, oracle in zip(cases.OUTPUTS[op], got, wanted, strict=True):
+        if oracle is not None:
+            assert_close(mine, oracle, tolerance, f"{name}, {fill}")
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize(("op", "backend", "algorithm", "case"), list(every_algorithm()))
+def test_every_algorithm_equals_the_loops(op, backend, algorithm, case, dtype):
+    """Whole numbers bit for bit, but for F(2x2,5x5), whose transforms divide by 6 and 24."""
+    thirds = algorithm == "winograd" and case.kernel == (5, 5)
+    compare(op, backend, algorithm, case, "integers", dtype, WINOGRAD[dtype] if thirds else EXACT)
+    if algorithm == "winograd":
+        compare(op, backend, algorithm, case, "normal", dtype, WINOGRAD[dtype])
+        return
+    for fill in cases.fills_of(op):
+        if fill != "integers":
+            compare(op, backend, algorithm, case, fill, dtype, KERNELS[op, dtype])
+
+
+SIZES = st.integers(3, 11)
+CHANNELS = st.sampled_from([1, 3, 7, 8, 9, 15, 16, 17, 33, 40])
+
+
+@pytest.mark.parametrize("backend", [name for name in kernels.available("conv2d") if name == "cython"])
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(
+    n=st.integers(0, 3), h=SIZES, w=SIZES, c=CHANNELS, f=CHANNELS, ph=st.integers(0, 2), pw=st.integers(0, 2),
+    dtype=st.sampled_from(cases.DTYPES), precision=st.sampled_from(["standard", "fast"]),
+)  # fmt: skip
+def test_winograd_equals_direct(backend, n, h, w, c, f, ph, pw, dtype, precision):
+    rng = np.random.default_rng(h * 100 + w)
+    x, filters = (cases.filled(shape, "normal", dtype, rng) for shape in ((n, h, w, c), (3, 3, c, f)))
+    how = {"padding": (ph, pw), "backend": backend}
+    y = kernels.conv2d(x, filters, algorithm="direct", **how)
+    dy = cases.filled(y.shape, "normal", dtype, rng)
+    wanted = (y, *kernels.conv2d_backward(dy, x, filters, algorithm="direct", **how))
+    quick = {**how, "algorithm": "winograd", "precision": precision}
+    got = (kernels.conv2d(x, filters, **quick), *kernels.conv2d_backward(dy, x, filters, **quick))
+    for name, mine, other in zip(("y", "dx", "dw", "db"), got, wanted, strict=True):
+        scale = max(1, np.abs(other).max(initial=0))
+        assert_close(mine / mine.dtype.type(scale), other / other.dtype.type(scale), WINOGRAD[dtype], name)
+
+
+@pytest.mark.parametrize("backend", [name for name in kernels.available("conv2d") if name != "numpy"])
+@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@given(
+    n=st.integers(0, 3), h=st.integers(6, 13), w=st.integers(6, 13), c=st.sampled_from([8, 16, 24, 40]),
+    f=CHANNELS, ph=st.integers(0, 3), pw=st.integers(0, 3),
+)  # fmt: skip
+def test_a_pooled_winograd_equals_direct(backend, n, h, w, c, f, ph, pw):
+    rng = np.random.default_rng(h * 100 + w)
+    arrays = [cases.filled(shape, "normal", "float32", rng) for shape in ((n, h, w, c), (5, 5, c, f), (f,))]
+    how = {"padding": (ph, pw), "backend": backend}
+    y, argmax = kernels.conv2d_relu_maxpool2d(*arrays, algorithm="direct", **how)
+    quick, quick_argmax = kernels.conv2d_relu_maxpool2d(*arrays, algorithm="winograd", **how)
+    scale = np.float32(max(1, np.abs(y).max(initial=0)))
+    assert_close(quick / scale, y / scale, WINOGRAD["float32"], "y")
+    assert np.mean(quick_argmax != argmax) < 0.01 if argmax.size else quick_argmax.shape == argmax.shape  # near ties
+
+
+@pytest.mark.parametrize(
+    ("backend", "changes", "wanted"),
+    [
+        ("cython", {}, "F(2x2,3x3)"),
+        ("cython", {"precision": "fast"}, "F(4x4,3x3)"),
+        ("cython", {"dtype": "float64"}, "direct"),
+        ("cython", {"w_shape": (3, 3, 3, 64)}, "direct"),
+        ("cython", {"out_size": (3, 3)}, "direct"),
+        ("cython", {"w_shape": (5, 5, 64, 64)}, "direct"),
+        ("cython", {"w_shape": (5, 5, 64, 64), "pool": POOL}, "F(2x2,5x5)"),
+        ("cython", {"w_shape": (5, 5, 64, 64), "pool": ((3, 3), (2, 2), (0, 0))}, "direct"),
+        ("cython", {"windows": ((2, 2), (0, 0), (1, 1), 1)}, "direct"),
+        ("cython", {"algorithm": "im2col"}, "im2col"),
+        ("numba", {"w_shape": (5, 5, 64, 64), "pool": POOL}, "F(2x2,5x5)"),
+        ("numpy", {}, "im2col"),
+    ],
+)
+def test_auto_takes_what_repays(backend, changes, wanted):
+    usual = {
+        "algorithm": "auto", "precision": "standard", "dtype": "float32", "w_shape": (3, 3, 64, 64),
+        "out_size": (16, 16), "windows": PLAIN,
+    }  # fmt: skip
+    assert choose(backend, **{**usual, **changes}) == wanted
+
+
+X, W = np.ones((1, 8, 8, 2), np.float32), np.ones((3, 3, 2, 4), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"algorithm": "fft"}, r"algorithm must be one of auto, im2col, direct, winograd, got 'fft'"),
+        ({"precision": "half"}, r"precision must be one of standard, fast, got 'half'"),
+        (
+            {"algorithm": "direct", "backend": "numpy"},
+            r"algorithm 'direct' is not written for backend 'numpy', which has im2col",
+        ),
+        (
+            {"algorithm": "winograd", "stride": 2, "backend": "auto"},
+            r"'winograd' (takes 3 x 3 filters with stride.*got filters \(3, 3, 2, 4\), stride \(2, 2\)|is not written)",
+        ),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said(how, message):
+    with pytest.raises(ValueError, match=message):
+        kernels.conv2d(X, W, **how)
+
+
+def test_precision_holds_for_a_block():
+    assert kernels.selected_precision() == "standard"
+    with kernels.use_precision("fast"):
+        assert kernels.selected_precision() == "fast"
+    assert kernels.selected_precision() == "standard"
+    with pytest.raises(ValueError, match="precision must be one of standard, fast, got 'exact'"):
+        kernels.use_precision("exact")
+    with pytest.raises(ValueError, match="backend must be one of numpy, numba, cython, got 'cuda'"):
+        kernels.algorithms("cuda")
