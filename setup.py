@@ -18,7 +18,15 @@ from setuptools.command.build_ext import build_ext
 KERNELS = Path("kernels/fastscratch_kernels")
 TILES = [str(KERNELS / f"tile_{name}.c") for name in ("runtime", "baseline", "avx2", "avx512")]
 
-CYTHON = ("_winograd", "im2col", "conv2d", "maxpool2d", "avgpool2d", "conv2d_relu_maxpool2d")
+CYTHON = (
+    "_winograd",
+    "im2col",
+    "conv2d",
+    "maxpool2d",
+    "avgpool2d",
+    "conv2d_relu_maxpool2d",
+    "batchnorm2d",
+)
 
 DIRECTIVES = {
     "language_level": 3,

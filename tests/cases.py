@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,9 @@ OUTPUTS = {
     "avgpool2d_backward": ("dx",),
     "conv2d_relu_maxpool2d": ("out", "argmax"),
     "conv2d_relu_maxpool2d_backward": ("dx", "dw", "db"),
+    "channel_moments": ("mean", "var"),
+    "batchnorm2d": ("out",),
+    "batchnorm2d_backward": ("dx", "dweight", "dbias"),
 }
 """op -> the parameters that take its outputs, in the order of what it returns."""
 
@@ -93,6 +96,20 @@ class Pool:
     def grid(self) -> tuple[int, int]:
         """(OH, OW)."""
         return oracles.grid_shape(self.x, self.kernel, self.stride or self.kernel, self.padding)
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A batch normalization."""
+
+    id: str
+    x: tuple[int, int, int, int]
+    relu: bool = False
+    training: bool = True
+    eps: float = 1e-3
+
+    def __str__(self) -> str:
+        return self.id
 
 
 # -- geometries: x is (N, H, W, C), pairs are (height, width) ----------------------------------------------------------
@@ -185,7 +202,21 @@ FUSED = (
     Windows("seven_images", (7, 4, 4, 2), (3, 3), 2),
 )
 
-CASES: dict[str, tuple[Windows, ...] | tuple[Pool, ...]] = {
+NORMS = (
+    Norm("plain", (2, 3, 4, 5)),
+    Norm("with_relu", (3, 4, 3, 8), relu=True),
+    Norm("evaluation", (2, 3, 3, 6), training=False),
+    Norm("evaluation_with_relu", (2, 2, 5, 9), relu=True, training=False),
+    Norm("one_channel", (3, 2, 2, 1), relu=True),
+    Norm("one_image", (1, 5, 2, 16)),
+    Norm("two_values", (2, 1, 1, 3)),
+    Norm("seventeen_channels", (2, 3, 5, 17), relu=True),
+    Norm("thirty_five_channels", (2, 2, 3, 35), relu=True),
+    Norm("many_rows", (5, 9, 9, 64), relu=True),  # several chunks, the last one smaller
+    Norm("no_images", (0, 3, 3, 2), training=False),
+)
+
+CASES: dict[str, tuple[Windows, ...] | tuple[Pool, ...] | tuple[Norm, ...]] = {
     "im2col": CONVOLUTIONS,
     "col2im": CONVOLUTIONS,
     "conv2d": CONVOLUTIONS,
@@ -196,6 +227,9 @@ CASES: dict[str, tuple[Windows, ...] | tuple[Pool, ...]] = {
     "avgpool2d_backward": POOLINGS,
     "conv2d_relu_maxpool2d": FUSED,
     "conv2d_relu_maxpool2d_backward": FUSED,
+    "channel_moments": tuple(case for case in NORMS if case.x[0]),  # no image has no mean
+    "batchnorm2d": NORMS,
+    "batchnorm2d_backward": NORMS,
 }
 """op -> its cases."""
 
@@ -206,6 +240,10 @@ def fills_of(op: str) -> tuple[str, ...]:
         return FILLS
     if op == "conv2d_relu_maxpool2d_backward":
         return ("normal", "integers", "ties")  # whether NaN times the zero gradient of a dead place counts is open
+    if op in ("channel_moments", "batchnorm2d"):
+        return ("normal", "special")
+    if op == "batchnorm2d_backward":
+        return ("normal",)
     return ("normal", "integers", "special")
 
 
@@ -230,7 +268,7 @@ def filled(shape: tuple[int, ...], fill: str, dtype: str, rng: np.random.Generat
 
 @functools.cache
 def arguments(
-    op: str, case: Windows | Pool, fill: str, dtype: str
+    op: str, case: Windows | Pool | Norm, fill: str, dtype: str
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Return the arrays and the other arguments for `op`, by name; the same ones each time, so do not change them.
 
@@ -244,6 +282,8 @@ def arguments(
         return filled(shape, fill, dtype, rng)
 
     x = array(case.x, fill)
+    if isinstance(case, Norm):
+        return _norm_arguments(op, case, x, array)
     if isinstance(case, Pool):
         how = {"kernel_size": case.kernel, **case.windows}
         if op.startswith("avgpool2d"):
@@ -276,6 +316,22 @@ def arguments(
     return {**upstream, "x": x, "w": w}, {**how, "bias": case.bias}
 
 
+def _norm_arguments(
+    op: str, case: Norm, x: np.ndarray, array: Callable[[tuple[int, ...]], np.ndarray]
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    if op == "channel_moments":
+        return {"x": x}, {}
+    c = case.x[3:]
+    weight, bias, mean, var = array(c), array(c), array(c), np.abs(array(c))
+    if op == "batchnorm2d_backward" and case.training:
+        mean, var = (moment.astype(x.dtype) for moment in oracles.channel_moments(x))
+    arrays = {"x": x, "mean": mean, "var": var, "weight": weight, "bias": bias}
+    how = {"eps": case.eps, "relu": case.relu}
+    if op == "batchnorm2d":
+        return arrays, how
+    return {"dy": array(case.x), **arrays}, {**how, "training": case.training}
+
+
 def call(op: str, arrays: Mapping[str, Any], how: Mapping[str, Any], backend: str | None = None, **outs: Any) -> tuple:
     """Return the outputs of the public op as a tuple."""
     with np.errstate(invalid="ignore"):  # NaN and infinities are meant
@@ -284,7 +340,7 @@ def call(op: str, arrays: Mapping[str, Any], how: Mapping[str, Any], backend: st
 
 
 @functools.cache
-def expected(op: str, case: Windows | Pool, fill: str, dtype: str) -> tuple:
+def expected(op: str, case: Windows | Pool | Norm, fill: str, dtype: str) -> tuple:
     """Return what the naive loops make of the same arguments, as a tuple."""
     arrays, how = arguments(op, case, fill, dtype)
     with np.errstate(invalid="ignore"):  # NaN and infinities are meant

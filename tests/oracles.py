@@ -210,3 +210,42 @@ def conv2d_relu_maxpool2d_backward(
     # A place that is in no window takes its gradient nowhere.
     (dconv,) = maxpool2d_backward(dy, argmax, y_shape, pool_kernel_size, stride=pool_stride, padding=pool_padding)
     return conv2d_backward(dconv, x, w, input_grad=input_grad, bias=bias, **windows)
+
+
+def channel_moments(x):
+    rows = x.reshape(-1, x.shape[3])
+    mean, var = np.zeros(x.shape[3]), np.zeros(x.shape[3])
+    for c in range(x.shape[3]):
+        values = [float(value) for value in rows[:, c]]
+        mean[c] = sum(values) / len(values)
+        var[c] = sum((value - mean[c]) ** 2 for value in values) / len(values)
+    return mean.astype(x.dtype), var.astype(x.dtype)
+
+
+def batchnorm2d(x, mean, var, weight, bias, *, eps, relu):
+    out = np.zeros(x.shape, x.dtype)
+    for n, i, j, c in np.ndindex(x.shape):
+        std = math.sqrt(float(var[c]) + eps)
+        y = float(weight[c]) * (float(x[n, i, j, c]) - float(mean[c])) / std + float(bias[c])
+        out[n, i, j, c] = 0.0 if relu and y <= 0 else y
+    return (out,)
+
+
+def batchnorm2d_backward(dy, x, mean, var, weight, bias, *, eps, relu, training):
+    """By the chain rule, with the derivatives of mean and variance where they are the batch's own."""
+    dx = np.zeros(x.shape, x.dtype)
+    dweight, dbias = np.zeros(x.shape[3], x.dtype), np.zeros(x.shape[3], x.dtype)
+    count = math.prod(x.shape[:3])
+    for c in range(x.shape[3]):
+        std = math.sqrt(float(var[c]) + eps)
+        pixels = list(np.ndindex(x.shape[:3]))
+        xhat = {p: (float(x[p][c]) - float(mean[c])) / std for p in pixels}
+        g = {p: float(dy[p][c]) for p in pixels}
+        if relu:
+            g = {p: 0.0 if float(weight[c]) * xhat[p] + float(bias[c]) <= 0 else g[p] for p in pixels}
+        dbias[c] = sum(g.values())
+        dweight[c] = sum(g[p] * xhat[p] for p in pixels)
+        for p in pixels:
+            rest = sum(g.values()) / count + xhat[p] * sum(g[q] * xhat[q] for q in pixels) / count if training else 0.0
+            dx[p][c] = float(weight[c]) / std * (g[p] - rest)
+    return dx, dweight, dbias

@@ -39,6 +39,12 @@ KERNELS = {
     ("conv2d_relu_maxpool2d", "float64"): Tolerance(1e-13, 1e-13),
     ("conv2d_relu_maxpool2d_backward", "float32"): Tolerance(1e-5, 2e-5),
     ("conv2d_relu_maxpool2d_backward", "float64"): Tolerance(1e-13, 5e-14),
+    ("channel_moments", "float32"): Tolerance(1e-6, 1e-6),
+    ("channel_moments", "float64"): Tolerance(1e-14, 1e-14),
+    ("batchnorm2d", "float32"): Tolerance(1e-6, 1e-5),
+    ("batchnorm2d", "float64"): Tolerance(1e-14, 1e-13),
+    ("batchnorm2d_backward", "float32"): Tolerance(1e-5, 2e-5),
+    ("batchnorm2d_backward", "float64"): Tolerance(1e-13, 1e-13),
 }
 """(op, dtype) -> a backend against the naive loops."""
 

@@ -5,7 +5,7 @@ Layers keep their identity: a fused step reads the parameters of the layers it s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypedDict
 
 import fastscratch_kernels as kernels
@@ -14,6 +14,7 @@ from fastscratch_kernels.shapes import Pair
 from .activation import ReLU
 from .conv import Conv2d
 from .module import Array, Module
+from .norm import BatchNorm2d
 from .pooling import MaxPool2d
 
 
@@ -68,6 +69,29 @@ class ConvReLUMaxPool(Module):
         return dx
 
 
+class BatchNormReLU(Module):
+    """BatchNorm2d -> ReLU as one kernel: the normalized numbers are read and written once."""
+
+    def __init__(self, norm: BatchNorm2d, relu: ReLU) -> None:
+        super().__init__()
+        self.norm, self.relu = norm, relu
+
+    def forward(self, x: Array) -> Array:
+        """Return ``relu(norm(x))``."""
+        return self.norm.normalize(x, relu=True)
+
+    def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
+        """Set the gradients of the normalization's parameters, and return that of the input."""
+        return self.norm.backward(dy, input_grad=input_grad)
+
+
+RUNS: dict[tuple[type[Module], ...], Callable[..., Module]] = {
+    (Conv2d, ReLU, MaxPool2d): ConvReLUMaxPool,
+    (BatchNorm2d, ReLU): BatchNormReLU,
+}
+"""Types of layers in a row -> the step that takes their place."""
+
+
 def plan(layers: Sequence[Module]) -> list[Module]:
     """Return the steps of a forward pass through `layers`: layers, and fused runs in place of theirs.
 
@@ -79,10 +103,12 @@ def plan(layers: Sequence[Module]) -> list[Module]:
     steps: list[Module] = []
     i = 0
     while i < len(layers):
-        run = layers[i : i + 3]
-        if len(run) == 3 and [type(layer) for layer in run] == [Conv2d, ReLU, MaxPool2d]:
-            steps.append(ConvReLUMaxPool(*run))  # type: ignore[arg-type]  # the types were just compared
-            i += 3
+        for types, fused in RUNS.items():
+            run = layers[i : i + len(types)]
+            if tuple(type(layer) for layer in run) == types:
+                steps.append(fused(*run))
+                i += len(types)
+                break
         else:
             steps.append(layers[i])
             i += 1

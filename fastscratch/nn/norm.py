@@ -6,18 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
+import fastscratch_kernels as kernels
+
 from .checks import check_gradient, check_images, check_size
 from .module import Array, Module, Parameter, Shape
-
-
-def _channel_sums(x: Array) -> Array:
-    """Return the sums over N, H and W: (N, H, W, C) -> (C,).
-
-    One axis after the other: N H W float32 numbers added to one sum in a row lose digits as it grows; here a number
-    goes through N + H + W additions at most. It is faster, too.
-    """
-    sums: Array = x.sum(axis=0).sum(axis=0).sum(axis=0)  # -> (H, W, C) -> (W, C) -> (C,)
-    return sums
 
 
 class BatchNorm2d(Module):
@@ -71,51 +63,51 @@ class BatchNorm2d(Module):
 
     def forward(self, x: Array) -> Array:
         """Return the normalized `x` (N, H, W, C); in training mode the running statistics move too."""
+        return self.normalize(x, relu=False)
+
+    def normalize(self, x: Array, relu: bool) -> Array:
+        """Return the normalized `x`, with ReLU behind it where that is asked for."""
         weight, bias = self.weight.value, self.bias.value
         check_images(self, x, weight.dtype, self.num_features)
+        mean, var = self._batch_moments(x) if self.training else (self.running_mean, self.running_var)
+        y = kernels.batchnorm2d(x, mean, var, weight, bias, eps=self.eps, relu=relu)
         if self.training:
-            m = x.size // self.num_features
-            if m < 2:
-                raise ValueError(f"{self!r} needs more than one value a channel in training mode, got shape {x.shape}")
-            mean = _channel_sums(x) / x.dtype.type(m)
-            centered = x - mean
-            var = _channel_sums(np.square(centered)) / x.dtype.type(m)
-            self._track(mean, var * (m / (m - 1)))
-        else:
-            centered, var = x - self.running_mean, self.running_var
-        inv_std = 1 / np.sqrt(var + x.dtype.type(self.eps))
-        xhat: Array = centered
-        xhat *= inv_std
-        self.save_for_backward(xhat, inv_std, self.training)
-        y: Array = xhat * weight
-        y += bias
+            self.save_for_backward(x, mean, var, relu, True)
+        else:  # a copy: the running statistics may move before the backward pass
+            self.save_for_backward(x, mean.copy(), var.copy(), relu, False)
         return y
 
-    def _track(self, mean: Array, unbiased_var: Array) -> None:
+    def _batch_moments(self, x: Array) -> tuple[Array, Array]:
+        """Return the batch's mean and variance, after moving the running ones."""
+        m = x.size // self.num_features
+        if m < 2:
+            raise ValueError(f"{self!r} needs more than one value a channel in training mode, got shape {x.shape}")
+        mean, var = kernels.channel_moments(x)
         keep = self.running_mean.dtype.type(1 - self.momentum)
         take = self.running_mean.dtype.type(self.momentum)
         self.running_mean[...] = keep * self.running_mean + take * mean
-        self.running_var[...] = keep * self.running_var + take * unbiased_var
+        self.running_var[...] = keep * self.running_var + take * (var * (m / (m - 1)))
         self.num_batches_tracked += 1
+        return mean, var
 
     def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
         """Set the gradients of weight and bias from `dy` (N, H, W, C), and return that of the input."""
-        xhat, inv_std, training = self.saved()
-        check_gradient(self, dy, xhat.shape)
-        dweight = _channel_sums(dy * xhat)
-        dbias = _channel_sums(dy)
+        x, mean, var, relu, training = self.saved()
+        check_gradient(self, dy, x.shape)
+        dx, dweight, dbias = kernels.batchnorm2d_backward(
+            dy,
+            x,
+            mean,
+            var,
+            self.weight.value,
+            self.bias.value,
+            eps=self.eps,
+            relu=relu,
+            training=training,
+            input_grad=input_grad,
+        )
         self.weight.set_grad(dweight)
         self.bias.set_grad(dbias)
-        if not input_grad:
-            return None
-        scale: Array = self.weight.value * inv_std
-        if not training:  # the running statistics are constants
-            return dy * scale
-        m = dy.dtype.type(dy.size // self.num_features)
-        dx: Array = xhat * (dweight / -m)
-        dx += dy
-        dx -= dbias / m
-        dx *= scale
         return dx
 
     def output_shape(self, input_shape: Shape) -> Shape:

@@ -30,6 +30,7 @@ from .ops_conv2d import (
 )
 from .ops_im2col import col2im, im2col
 from .ops_linear import linear, linear_backward
+from .ops_norm import batchnorm2d, batchnorm2d_backward, channel_moments
 from .ops_pool2d import avgpool2d, avgpool2d_backward, maxpool2d, maxpool2d_backward
 
 __all__ = [
@@ -41,6 +42,9 @@ __all__ = [
     "avgpool2d",
     "avgpool2d_backward",
     "backends",
+    "batchnorm2d",
+    "batchnorm2d_backward",
+    "channel_moments",
     "col2im",
     "conv2d",
     "conv2d_backward",

@@ -30,6 +30,9 @@ KERNELS: dict[str, dict[str, str]] = {
     "avgpool2d_backward": _columns("avgpool2d", "numpy", "numba", "cython"),
     "conv2d_relu_maxpool2d": _columns("conv2d_relu_maxpool2d", "numpy", "numba", "cython"),
     "conv2d_relu_maxpool2d_backward": _columns("conv2d_relu_maxpool2d", "numpy", "numba", "cython"),
+    "channel_moments": _columns("batchnorm2d", "numpy", "numba", "cython"),
+    "batchnorm2d": _columns("batchnorm2d", "numpy", "numba", "cython"),
+    "batchnorm2d_backward": _columns("batchnorm2d", "numpy", "numba", "cython"),
 }
 """op -> backend -> module of this package that holds a function with the op's name."""
 

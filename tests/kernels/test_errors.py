@@ -11,7 +11,7 @@ def zeros(*shape, dtype=np.float32):
     return np.zeros(shape, dtype)
 
 
-X, W, B = zeros(2, 4, 6, 3), zeros(3, 3, 3, 8), zeros(8)
+X, W, B, C3 = zeros(2, 4, 6, 3), zeros(3, 3, 3, 8), zeros(8), zeros(3)
 COLS, DY, POOLED = zeros(2, 2, 4, 27), zeros(2, 2, 4, 8), zeros(2, 2, 3, 3)
 ARGMAX = zeros(2, 2, 3, 3, dtype=np.uint8)
 READ_ONLY = zeros(2, 2, 4, 8)
@@ -109,6 +109,15 @@ BAD_CALLS = [
      TypeError, "argmax must be an ndarray of uint8, got int64"),
     ("conv2d_backward", (DY, X, W), {"dw": zeros(3, 3, 3, 7)},
      ValueError, "dw must be a writable C-contiguous array of shape (3, 3, 3, 8)"),
+    # batch normalization
+    ("channel_moments", (X[:0],), {}, ValueError, "a mean needs at least one image, got x (0, 4, 6, 3)"),
+    ("channel_moments", (X[..., :0],), {},
+     ValueError, "H, W and C must be at least 1, N alone may be 0: x (2, 4, 6, 0)"),
+    ("batchnorm2d", (X, C3, C3, C3, B), {}, ValueError, "bias must have shape (3,), got (8,): x (2, 4, 6, 3)"),
+    ("batchnorm2d", (X, C3, C3, C3.astype(np.float64), C3), {},
+     TypeError, "weight must be float32, as the other arrays are, got float64"),
+    ("batchnorm2d_backward", (DY, X, C3, C3, C3, C3), {},
+     ValueError, "dy must have shape (2, 4, 6, 3), got (2, 2, 4, 8): x (2, 4, 6, 3)"),
     # backends
     ("conv2d", (X, W), {"backend": "cuda"},
      ValueError, "backend must be one of auto, numpy, numba, cython, got 'cuda'"),

@@ -28,6 +28,7 @@ def one_number_before_and_after():
 LARGE_CONVOLUTION = cases.Windows("large", (17, 15, 15, 32), (5, 5), 64)
 LARGE_FUSED = cases.Windows("large", (17, 15, 15, 32), (3, 3), 64)
 LARGE_POOLING = cases.Pool("large", (33, 29, 29, 32), (3, 3), (2, 2), (1, 1))
+LARGE_NORM = cases.Norm("large", (9, 29, 29, 32), relu=True)
 
 
 def large_arguments(op):
@@ -46,6 +47,8 @@ def large_arguments(op):
         y, argmax = kernels.maxpool2d(x, **how)
         rest = {"argmax": argmax} if op.startswith("max") else {}
         return {"dy": array(y.shape), **rest}, {"input_shape": case.x, **how}
+    if "channel" in op or "norm" in op:
+        return cases.arguments(op, LARGE_NORM, "normal", "float32")
     case = LARGE_FUSED if "pool" in op else LARGE_CONVOLUTION
     x, w, b = array(case.x), array(case.w), array((case.filters,))
     if op == "im2col":

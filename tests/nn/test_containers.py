@@ -6,7 +6,7 @@ import pytest
 import cases
 import fastscratch_kernels as kernels
 from fastscratch import nn, optim
-from fastscratch.nn.fuse import ConvReLUMaxPool, plan
+from fastscratch.nn.fuse import BatchNormReLU, ConvReLUMaxPool, plan
 
 
 class Spy(nn.Module):
@@ -187,9 +187,30 @@ def test_other_runs_stay_as_they_are():
         (conv, pool, relu),
         (relu, conv, pool),
         (conv, relu, nn.AvgPool2d(2)),
-        (conv, nn.BatchNorm2d(3), relu, pool),
+        (conv, nn.BatchNorm2d(3), nn.Dropout(0.1), relu),
     ]:
         assert plan(layers) == list(layers)
+
+
+def test_batchnorm_relu_becomes_one_step():
+    assert kinds(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2)) == [
+        nn.Conv2d, BatchNormReLU, nn.MaxPool2d,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("mode", [True, False])
+def test_batchnorm_relu_has_the_bits_of_both_layers(dtype, mode):
+    x, dy = normal(4, 5, 3, 9).astype(dtype), normal(4, 5, 3, 9)[::-1].astype(dtype)
+    results = []
+    for fuse in (True, False):
+        model = nn.Sequential(nn.BatchNorm2d(9), nn.ReLU(), seed=0, fuse=fuse).astype(dtype).train(mode)
+        model[0].bias.value[...] = np.linspace(-1, 1, 9)
+        y = model(x)
+        dx = model.backward(dy)
+        results.append([y, dx, *(p.grad for p in model.parameters()), *model.buffers().values()])
+    for fused, plain in zip(*results, strict=True):
+        assert fused.tobytes() == plain.tobytes()
 
 
 def test_a_subclass_may_do_something_else_and_is_not_fused():
