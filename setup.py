@@ -26,6 +26,8 @@ CYTHON = (
     "avgpool2d",
     "conv2d_relu_maxpool2d",
     "batchnorm2d",
+    "optimizer_step",
+    "softmax",
 )
 
 DIRECTIVES = {
@@ -48,7 +50,7 @@ class BuildKernels(build_ext):
             print("fastscratch: building without OpenMP, the Cython kernels will be single-threaded", file=sys.stderr)
         for extension in self.extensions:
             extension.optional = True  # cythonize makes extensions anew and leaves this out
-            extension.extra_compile_args += ["-O3", "-Wno-psabi", *openmp]
+            extension.extra_compile_args += ["-O3", "-fno-math-errno", "-Wno-psabi", *openmp]
             extension.extra_link_args += openmp
         super().build_extensions()
         missing = [extension.name for extension in self.extensions if not Path(self._built(extension)).exists()]

@@ -18,19 +18,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+import fastscratch_kernels as kernels
+
 from ._checks import check_number
 from .nn.module import Array, Parameter
-
-CHUNK = 65_536
-"""Numbers that one pass of vector operations takes at a time, few enough to stay in a core's cache in between."""
 
 # What a gradient holds before the first backward pass: a NaN whose bits no calculation makes.
 _NO_GRADIENT: dict[np.dtype[Any], np.ndarray[Any, Any]] = {
     np.dtype(np.float32): np.array(0x7FCB_AD01, dtype=np.uint32),
     np.dtype(np.float64): np.array(0x7FF8_0000_0BAD_0001, dtype=np.uint64),
 }
-
-_Chunk = tuple[Array, Array, tuple[Array, ...], Array, Array]
 
 
 class Optimizer(ABC):
@@ -85,14 +82,8 @@ class Optimizer(ABC):
             self._views.append((value, grad))
 
         self._steps = 0
+        self._values, self._gradients = values, gradients
         self._state = {name: np.zeros(size, dtype) for name in self._state_names}
-        work = np.empty((2, min(CHUNK, size)), dtype)
-        self._chunks: list[_Chunk] = []
-        for start in range(0, size, CHUNK):
-            part = slice(start, min(start + CHUNK, size))
-            remembered = tuple(array[part] for array in self._state.values())
-            first, second = work[:, : part.stop - part.start]
-            self._chunks.append((values[part], gradients[part], remembered, first, second))
 
     @property
     def lr(self) -> float:
@@ -132,10 +123,9 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _update(self) -> None:
-        """Change values and remembered arrays, chunk by chunk.
+        """Change values and remembered arrays, all flat and of equal length.
 
-        ``self._chunks`` holds (values, gradients, remembered arrays in the order of `_state_names`, two arrays to work
-        in), all flat and of equal length; ``self._steps`` counts from 1.
+        ``self._values``, ``self._gradients``, ``self._state[name]``; ``self._steps`` counts from 1.
         """
 
     def state_dict(self) -> dict[str, dict[str, Any]]:
@@ -228,22 +218,18 @@ class SGD(Optimizer):
         super().__init__(parameters, lr)
 
     def _update(self) -> None:
-        for value, grad, remembered, work, decayed in self._chunks:
-            if self.weight_decay:
-                np.multiply(value, self.weight_decay, out=decayed)
-                decayed += grad
-                grad = decayed
-            direction = grad
-            for velocity in remembered:  # one with momentum, none without
-                velocity *= self.momentum
-                velocity += grad
-                direction = velocity
-                if self.nesterov:
-                    np.multiply(velocity, self.momentum, out=work)
-                    work += grad
-                    direction = work
-            np.multiply(direction, self.lr, out=work)
-            value -= work
+        velocity = self._state.get("velocity")
+        kernels.sgd_step(
+            self._values,
+            self._gradients,
+            velocity,
+            lr=self.lr,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            decay=self.weight_decay,
+            out=self._values,
+            out_velocity=velocity,
+        )
 
 
 class Adam(Optimizer):
@@ -304,25 +290,23 @@ class Adam(Optimizer):
         beta1, beta2 = self.betas
         c1 = 1.0 - beta1**self._steps
         c2 = math.sqrt(1.0 - beta2**self._steps)
-        for value, grad, (m, v), work, decayed in self._chunks:
-            if self.weight_decay and self.decoupled_decay:
-                value *= 1.0 - self.lr * self.weight_decay
-            elif self.weight_decay:
-                np.multiply(value, self.weight_decay, out=decayed)
-                decayed += grad
-                grad = decayed
-            np.subtract(grad, m, out=work)  # m + (1 - β₁) (g - m) is the same mean
-            work *= 1.0 - beta1
-            m += work
-            np.multiply(grad, grad, out=work)
-            work *= 1.0 - beta2
-            v *= beta2
-            v += work
-            np.sqrt(v, out=work)
-            work += self.eps * c2
-            np.divide(m, work, out=work)
-            work *= self.lr * c2 / c1
-            value -= work
+        decoupled = self.decoupled_decay
+        m, v = self._state["m"], self._state["v"]
+        kernels.adam_step(
+            self._values,
+            self._gradients,
+            m,
+            v,
+            lr=self.lr * c2 / c1,
+            beta1=beta1,
+            beta2=beta2,
+            eps=self.eps * c2,
+            decay=0.0 if decoupled else self.weight_decay,
+            shrink=1.0 - self.lr * self.weight_decay if decoupled else 1.0,
+            out=self._values,
+            out_m=m,
+            out_v=v,
+        )
 
 
 class AdamW(Adam):

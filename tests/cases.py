@@ -35,6 +35,10 @@ OUTPUTS = {
     "channel_moments": ("mean", "var"),
     "batchnorm2d": ("out",),
     "batchnorm2d_backward": ("dx", "dweight", "dbias"),
+    "sgd_step": ("out", "out_velocity"),
+    "adam_step": ("out", "out_m", "out_v"),
+    "log_softmax": ("out",),
+    "cross_entropy_backward": ("dz",),
 }
 """op -> the parameters that take its outputs, in the order of what it returns."""
 
@@ -111,6 +115,32 @@ class Norm:
     def __str__(self) -> str:
         return self.id
 
+
+@dataclass(frozen=True)
+class Step:
+    """A step of an optimizer over `size` numbers."""
+
+    id: str
+    size: int
+    how: dict[str, Any] = field(hash=False)
+
+    def __str__(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True)
+class Logits:
+    """Rows of logits."""
+
+    id: str
+    shape: tuple[int, int]
+    scale: float = 1.0
+
+    def __str__(self) -> str:
+        return self.id
+
+
+Case = Windows | Pool | Norm | Step | Logits
 
 # -- geometries: x is (N, H, W, C), pairs are (height, width) ----------------------------------------------------------
 
@@ -216,7 +246,33 @@ NORMS = (
     Norm("no_images", (0, 3, 3, 2), training=False),
 )
 
-CASES: dict[str, tuple[Windows, ...] | tuple[Pool, ...] | tuple[Norm, ...]] = {
+SGD_STEPS = (
+    Step("momentum", 17, {"lr": 0.5, "momentum": 0.9}),
+    Step("plain", 7, {"lr": 0.1}),
+    Step("decay", 9, {"lr": 0.1, "decay": 0.3}),
+    Step("nesterov", 33, {"lr": 0.5, "momentum": 0.9, "nesterov": True}),
+    Step("nesterov_and_decay", 8, {"lr": 0.5, "momentum": 0.5, "nesterov": True, "decay": 0.25}),
+    Step("several_chunks", 16_384 * 2 + 5, {"lr": 0.1, "momentum": 0.9}),
+    Step("one_number", 1, {"lr": 1.0}),
+)
+ADAM_STEPS = (
+    Step("plain", 7, {"lr": 0.1}),
+    Step("slow_means", 16, {"lr": 0.01, "beta1": 0.99, "beta2": 0.5, "eps": 1e-3}),
+    Step("decay", 19, {"lr": 0.1, "decay": 0.3}),
+    Step("shrink", 33, {"lr": 0.1, "shrink": 0.9}),
+    Step("several_chunks", 16_384 * 2 + 5, {"lr": 0.1}),
+    Step("one_number", 1, {"lr": 1.0}),
+)
+LOGITS = (
+    Logits("plain", (5, 10)),
+    Logits("one_image", (1, 3)),
+    Logits("one_class", (4, 1)),
+    Logits("many_classes", (3, 133)),
+    Logits("far_apart", (6, 4), scale=300.0),
+    Logits("no_images", (0, 5)),
+)
+
+CASES: dict[str, tuple[Case, ...]] = {
     "im2col": CONVOLUTIONS,
     "col2im": CONVOLUTIONS,
     "conv2d": CONVOLUTIONS,
@@ -230,6 +286,10 @@ CASES: dict[str, tuple[Windows, ...] | tuple[Pool, ...] | tuple[Norm, ...]] = {
     "channel_moments": tuple(case for case in NORMS if case.x[0]),  # no image has no mean
     "batchnorm2d": NORMS,
     "batchnorm2d_backward": NORMS,
+    "sgd_step": SGD_STEPS,
+    "adam_step": ADAM_STEPS,
+    "log_softmax": LOGITS,
+    "cross_entropy_backward": LOGITS,
 }
 """op -> its cases."""
 
@@ -242,8 +302,12 @@ def fills_of(op: str) -> tuple[str, ...]:
         return ("normal", "integers", "ties")  # whether NaN times the zero gradient of a dead place counts is open
     if op in ("channel_moments", "batchnorm2d"):
         return ("normal", "special")
-    if op == "batchnorm2d_backward":
+    if op == "batchnorm2d_backward" or op.endswith("_step"):
         return ("normal",)
+    if op == "log_softmax":
+        return ("normal", "negative", "special")
+    if op == "cross_entropy_backward":
+        return ("normal", "negative")
     return ("normal", "integers", "special")
 
 
@@ -268,7 +332,7 @@ def filled(shape: tuple[int, ...], fill: str, dtype: str, rng: np.random.Generat
 
 @functools.cache
 def arguments(
-    op: str, case: Windows | Pool | Norm, fill: str, dtype: str
+    op: str, case: Case, fill: str, dtype: str
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Return the arrays and the other arguments for `op`, by name; the same ones each time, so do not change them.
 
@@ -281,6 +345,14 @@ def arguments(
     def array(shape: tuple[int, ...], fill: str = plain) -> np.ndarray:
         return filled(shape, fill, dtype, rng)
 
+    if isinstance(case, Step):
+        return _step_arguments(op, case, array)
+    if isinstance(case, Logits):
+        z = array(case.shape, fill) * np.dtype(dtype).type(case.scale)
+        if op == "log_softmax":
+            return {"z": z}, {}
+        q = np.abs(array(case.shape))
+        return {"log_p": oracles.log_softmax(z)[0], "q": q / q.sum(axis=1, keepdims=True)}, {}
     x = array(case.x, fill)
     if isinstance(case, Norm):
         return _norm_arguments(op, case, x, array)
@@ -332,6 +404,15 @@ def _norm_arguments(
     return {"dy": array(case.x), **arrays}, {**how, "training": case.training}
 
 
+def _step_arguments(
+    op: str, case: Step, array: Callable[[tuple[int, ...]], np.ndarray]
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    value, grad, first, second = (array((case.size,)) for _ in range(4))
+    if op == "adam_step":
+        return {"value": value, "grad": grad, "m": first, "v": np.abs(second)}, case.how
+    return {"value": value, "grad": grad, "velocity": first if "momentum" in case.how else None}, case.how
+
+
 def call(op: str, arrays: Mapping[str, Any], how: Mapping[str, Any], backend: str | None = None, **outs: Any) -> tuple:
     """Return the outputs of the public op as a tuple."""
     with np.errstate(invalid="ignore"):  # NaN and infinities are meant
@@ -340,7 +421,7 @@ def call(op: str, arrays: Mapping[str, Any], how: Mapping[str, Any], backend: st
 
 
 @functools.cache
-def expected(op: str, case: Windows | Pool | Norm, fill: str, dtype: str) -> tuple:
+def expected(op: str, case: Case, fill: str, dtype: str) -> tuple:
     """Return what the naive loops make of the same arguments, as a tuple."""
     arrays, how = arguments(op, case, fill, dtype)
     with np.errstate(invalid="ignore"):  # NaN and infinities are meant

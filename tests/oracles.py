@@ -249,3 +249,46 @@ def batchnorm2d_backward(dy, x, mean, var, weight, bias, *, eps, relu, training)
             rest = sum(g.values()) / count + xhat[p] * sum(g[q] * xhat[q] for q in pixels) / count if training else 0.0
             dx[p][c] = float(weight[c]) / std * (g[p] - rest)
     return dx, dweight, dbias
+
+
+def sgd_step(value, grad, velocity, *, lr, momentum=0.0, nesterov=False, decay=0.0):
+    out = np.zeros_like(value)
+    out_velocity = None if velocity is None else np.zeros_like(value)
+    for i in range(value.size):
+        g = float(grad[i]) + decay * float(value[i])
+        if velocity is not None:
+            u = momentum * float(velocity[i]) + g
+            out_velocity[i] = u
+            g = g + momentum * u if nesterov else u
+        out[i] = float(value[i]) - lr * g
+    return out, out_velocity
+
+
+def adam_step(value, grad, m, v, *, lr, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.0, shrink=1.0):
+    out, out_m, out_v = np.zeros_like(value), np.zeros_like(value), np.zeros_like(value)
+    for i in range(value.size):
+        g = float(grad[i]) + decay * float(value[i])
+        mean = beta1 * float(m[i]) + (1 - beta1) * g
+        square = beta2 * float(v[i]) + (1 - beta2) * g * g
+        out_m[i], out_v[i] = mean, square
+        out[i] = shrink * float(value[i]) - lr * mean / (math.sqrt(square) + eps)
+    return out, out_m, out_v
+
+
+def log_softmax(z):
+    out = np.zeros_like(z)
+    for n in range(len(z)):
+        row = [float(value) for value in z[n]]
+        if any(math.isnan(value) or value == math.inf for value in row) or max(row) == -math.inf:
+            out[n] = math.nan
+            continue
+        shift = max(row) + math.log(sum(math.exp(value - max(row)) for value in row))
+        out[n] = [value - shift for value in row]
+    return (out,)
+
+
+def cross_entropy_backward(log_p, q):
+    dz = np.zeros_like(log_p)
+    for n, k in np.ndindex(log_p.shape):
+        dz[n, k] = (math.exp(float(log_p[n, k])) * sum(map(float, q[n])) - float(q[n, k])) / len(log_p)
+    return (dz,)

@@ -45,6 +45,14 @@ KERNELS = {
     ("batchnorm2d", "float64"): Tolerance(1e-14, 1e-13),
     ("batchnorm2d_backward", "float32"): Tolerance(1e-5, 2e-5),
     ("batchnorm2d_backward", "float64"): Tolerance(1e-13, 1e-13),
+    ("sgd_step", "float32"): Tolerance(1e-6, 1e-6),
+    ("sgd_step", "float64"): Tolerance(1e-14, 1e-14),
+    ("adam_step", "float32"): Tolerance(1e-5, 1e-6),
+    ("adam_step", "float64"): Tolerance(1e-13, 1e-14),
+    ("log_softmax", "float32"): Tolerance(1e-6, 1e-6),
+    ("log_softmax", "float64"): Tolerance(1e-14, 1e-13),
+    ("cross_entropy_backward", "float32"): Tolerance(1e-6, 1e-6),
+    ("cross_entropy_backward", "float64"): Tolerance(1e-14, 1e-14),
 }
 """(op, dtype) -> a backend against the naive loops."""
 

@@ -32,10 +32,12 @@ from .ops_im2col import col2im, im2col
 from .ops_linear import linear, linear_backward
 from .ops_norm import batchnorm2d, batchnorm2d_backward, channel_moments
 from .ops_pool2d import avgpool2d, avgpool2d_backward, maxpool2d, maxpool2d_backward
+from .ops_training import adam_step, cross_entropy_backward, log_softmax, sgd_step
 
 __all__ = [
     "BackendUnavailableError",
     "active_backend",
+    "adam_step",
     "algorithms",
     "available",
     "available_cores",
@@ -50,16 +52,19 @@ __all__ = [
     "conv2d_backward",
     "conv2d_relu_maxpool2d",
     "conv2d_relu_maxpool2d_backward",
+    "cross_entropy_backward",
     "get_num_threads",
     "im2col",
     "isa",
     "linear",
     "linear_backward",
+    "log_softmax",
     "maxpool2d",
     "maxpool2d_backward",
     "selected_backend",
     "selected_precision",
     "set_num_threads",
+    "sgd_step",
     "use_backend",
     "use_precision",
 ]

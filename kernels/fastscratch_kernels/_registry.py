@@ -33,6 +33,10 @@ KERNELS: dict[str, dict[str, str]] = {
     "channel_moments": _columns("batchnorm2d", "numpy", "numba", "cython"),
     "batchnorm2d": _columns("batchnorm2d", "numpy", "numba", "cython"),
     "batchnorm2d_backward": _columns("batchnorm2d", "numpy", "numba", "cython"),
+    "sgd_step": _columns("optimizer_step", "numpy", "numba", "cython"),
+    "adam_step": _columns("optimizer_step", "numpy", "numba", "cython"),
+    "log_softmax": _columns("softmax", "numpy", "numba", "cython"),
+    "cross_entropy_backward": _columns("softmax", "numpy", "numba", "cython"),
 }
 """op -> backend -> module of this package that holds a function with the op's name."""
 

@@ -22,6 +22,9 @@ cdef extern from "tile.h" nogil:
         Py_ssize_t vstep, mstep, zstep
         const void *zeros
 
+    struct tile_adam:
+        double lr, beta1, beta2, eps, decay, shrink
+
     struct tile_functions_f32:
         void (*forward)(const float *x, const tile_patches *p, const float *w, const float *bias, Py_ssize_t nf,
                         float *buf, float *y, Py_ssize_t ldy) noexcept nogil
@@ -54,6 +57,10 @@ cdef extern from "tile.h" nogil:
         void (*gradient_rows)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t C, const float *mean,
                               const float *scale, const float *shift, const float *offset, const float *slope,
                               int relu, float *dx) noexcept nogil
+        void (*sgd)(Py_ssize_t n, const float *value, const float *grad, const float *velocity, float *out,
+                    float *out_velocity, float lr, float momentum, int nesterov, float decay) noexcept nogil
+        void (*adam)(Py_ssize_t n, const float *value, const float *grad, const float *m, const float *v, float *out,
+                     float *out_m, float *out_v, const tile_adam *s) noexcept nogil
         Py_ssize_t block, vector, gather_max, buffer
 
     struct tile_functions_f64:
@@ -88,6 +95,10 @@ cdef extern from "tile.h" nogil:
         void (*gradient_rows)(const double *dy, const double *x, Py_ssize_t rows, Py_ssize_t C, const double *mean,
                               const double *scale, const double *shift, const double *offset, const double *slope,
                               int relu, double *dx) noexcept nogil
+        void (*sgd)(Py_ssize_t n, const double *value, const double *grad, const double *velocity, double *out,
+                    double *out_velocity, double lr, double momentum, int nesterov, double decay) noexcept nogil
+        void (*adam)(Py_ssize_t n, const double *value, const double *grad, const double *m, const double *v, double *out,
+                     double *out_m, double *out_v, const tile_adam *s) noexcept nogil
         Py_ssize_t block, vector, gather_max, buffer
 
     struct tile_table:

@@ -40,6 +40,11 @@ struct tile_winograd {
     const void *zeros;             /* C of them */
 };
 
+/* A step of Adam; `shrink` multiplies the values before it, `decay` of them is added to the gradient. */
+struct tile_adam {
+    double lr, beta1, beta2, eps, decay, shrink;
+};
+
 #define TILE_DEAD 255 /* the argmax of a window that ReLU switched off */
 
 #define TILE_FUNCTIONS(REAL)                                                                                           \
@@ -81,6 +86,11 @@ struct tile_winograd {
     void (*gradient_rows)(const REAL *dy, const REAL *x, ptrdiff_t rows, ptrdiff_t C, const REAL *mean,                \
                           const REAL *scale, const REAL *shift, const REAL *offset, const REAL *slope, int relu,       \
                           REAL *dx);                                                                                   \
+    /* Steps of the optimizers over n numbers; `velocity` may be NULL. */                                               \
+    void (*sgd)(ptrdiff_t n, const REAL *value, const REAL *grad, const REAL *velocity, REAL *out, REAL *out_velocity, \
+                REAL lr, REAL momentum, int nesterov, REAL decay);                                                     \
+    void (*adam)(ptrdiff_t n, const REAL *value, const REAL *grad, const REAL *m, const REAL *v, REAL *out,            \
+                 REAL *out_m, REAL *out_v, const struct tile_adam *s);                                                 \
     ptrdiff_t block;   /* filters of a packed block: two vectors */                                                    \
     ptrdiff_t vector;  /* numbers in a vector */                                                                       \
     ptrdiff_t gather_max; /* the most vectors that `gather` takes */                                                   \

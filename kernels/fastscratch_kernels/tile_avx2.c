@@ -1,5 +1,6 @@
 /* AVX2 and FMA: 16 registers of 32 bytes. 6 pixels x 2 vectors are 12 accumulators, and 3 registers are left to work with. */
 #if defined(__x86_64__)
+#include <math.h>
 #include <string.h>
 
 #include "tile.h"

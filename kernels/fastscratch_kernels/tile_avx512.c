@@ -1,5 +1,6 @@
 /* AVX-512: 32 registers of 64 bytes. 12 pixels x 2 vectors are 24 accumulators. */
 #if defined(__x86_64__)
+#include <math.h>
 #include <string.h>
 
 #include "tile.h"

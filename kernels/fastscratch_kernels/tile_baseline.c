@@ -1,4 +1,5 @@
 /* What every CPU of its architecture has: 16 registers of 16 bytes (SSE2 on x86-64), and 32 on arm64 (NEON). */
+#include <math.h>
 #include <string.h>
 
 #include "tile.h"

@@ -1,6 +1,7 @@
 /* Both precisions of tile_real.h for one instruction set; included by tile_<isa>.c, which defines
  * ISA, VBYTES, PIXELS, GATHER and their lists of cases.
  */
+#include <math.h>
 #include <string.h>
 
 #include "tile.h"
@@ -20,18 +21,22 @@
 #define JOIN(a, b) JOIN_(a, b)
 
 #define REAL float
+#define SQRT sqrtf
 #define INTEGER int32_t
 #define NAME(f) JOIN(f, f32)
 #include "tile_real.h"
 #undef REAL
+#undef SQRT
 #undef INTEGER
 #undef NAME
 
 #define REAL double
+#define SQRT sqrt
 #define INTEGER int64_t
 #define NAME(f) JOIN(f, f64)
 #include "tile_real.h"
 #undef REAL
+#undef SQRT
 #undef INTEGER
 #undef NAME
 
@@ -45,6 +50,7 @@
         .winograd_tiles = winograd_tiles_##suffix, .winograd_back = winograd_back_##suffix,                            \
         .sums = sums_##suffix, .moments = moments_##suffix, .normalize = normalize_##suffix,                           \
         .gradient_sums = gradient_sums_##suffix, .gradient_rows = gradient_rows_##suffix,                              \
+        .sgd = sgd_##suffix, .adam = adam_##suffix,                                                                    \
         .block = 2 * VBYTES / sizeof(real), .vector = VBYTES / sizeof(real), .gather_max = GATHER,                     \
         .buffer = BUFFER_BYTES / sizeof(real)                                                                          \
     }

@@ -118,6 +118,17 @@ BAD_CALLS = [
      TypeError, "weight must be float32, as the other arrays are, got float64"),
     ("batchnorm2d_backward", (DY, X, C3, C3, C3, C3), {},
      ValueError, "dy must have shape (2, 4, 6, 3), got (2, 2, 4, 8): x (2, 4, 6, 3)"),
+    # the training step
+    ("sgd_step", (B, C3), {"lr": 1.0}, ValueError, "grad must have shape (8,), got (3,): value (8,)"),
+    ("sgd_step", (B, B, C3), {"lr": 1.0}, ValueError, "velocity must have shape (8,), got (3,)"),
+    ("adam_step", (B, B, B, B.astype(np.float64)), {"lr": 1.0},
+     TypeError, "v must be float32, as the other arrays are, got float64"),
+    ("adam_step", (B, B, B, B), {"lr": 1.0, "out_m": C3},
+     ValueError, "out_m must be a writable C-contiguous array of shape (8,), got shape (3,)"),
+    ("log_softmax", (zeros(3, 0),), {}, ValueError, "K must be at least 1: z (3, 0)"),
+    ("log_softmax", (B,), {}, ValueError, "z must have the axes (N, K), got shape (8,)"),
+    ("cross_entropy_backward", (zeros(2, 3), zeros(2, 4)), {},
+     ValueError, "q must have shape (2, 3), got (2, 4): log_p (2, 3)"),
     # backends
     ("conv2d", (X, W), {"backend": "cuda"},
      ValueError, "backend must be one of auto, numpy, numba, cython, got 'cuda'"),

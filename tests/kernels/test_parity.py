@@ -103,10 +103,14 @@ def as_read_only(array):
 @pytest.mark.parametrize("layout", [as_fortran, as_channels_first, as_every_other, as_backwards, as_read_only])
 @pytest.mark.parametrize(("op", "backend"), backends_of_ops())
 def test_inputs_may_be_read_only_and_lie_in_any_order(op, backend, layout):
-    case = next(case for case in cases.CASES[op] if case.id == "seventeen_channels" or case.id == "seventeen_filters")
+    odd = ("seventeen_channels", "seventeen_filters")
+    case = next((case for case in cases.CASES[op] if case.id in odd), cases.CASES[op][0])
     arrays, how = cases.arguments(op, case, "normal", "float32")
     plain = cases.call(op, arrays, how, backend)
-    other = {name: layout(array) if array.ndim > 1 else as_read_only(array) for name, array in arrays.items()}
+    other = {
+        name: None if array is None else layout(array) if array.ndim > 1 else as_read_only(array)
+        for name, array in arrays.items()
+    }
     for got, wanted in zip(cases.call(op, other, how, backend), plain, strict=True):
         np.testing.assert_array_equal(got, wanted)
 
@@ -116,7 +120,7 @@ def test_the_same_call_gives_the_same_bits(op, backend):
     arrays, how = cases.arguments(op, cases.CASES[op][0], "normal", "float32")
     first = cases.call(op, arrays, how, backend)
     for got, wanted in zip(cases.call(op, arrays, how, backend), first, strict=True):
-        assert got.tobytes() == wanted.tobytes()
+        assert got is wanted is None or got.tobytes() == wanted.tobytes()
 
 
 @pytest.mark.parametrize("op", ["conv2d_backward", "conv2d_relu_maxpool2d_backward"])
@@ -254,7 +258,7 @@ def test_the_cases_are_not_vacuous(op):
     """Every case has numbers in its output, and NaN in the input leaves its trace in most."""
     for case in cases.CASES[op]:
         first = cases.expected(op, case, "normal", "float32")[0]
-        assert np.count_nonzero(first) > 0 or case.x[0] == 0, case
+        assert np.count_nonzero(first) > 0 or case.id in ("no_images", "one_class"), case
     if "special" in cases.fills_of(op) and op not in ("col2im", "maxpool2d_backward", "avgpool2d_backward"):
         outputs = [cases.expected(op, case, "special", "float32") for case in cases.CASES[op]]
         traces = [any(np.isnan(array).any() for array in arrays if array is not None) for arrays in outputs]
