@@ -23,6 +23,14 @@ class Windows(TypedDict):
     groups: int
 
 
+class GradientsOut(TypedDict):
+    """Which gradients of parameters are wanted, and the arrays that take them, where there are any."""
+
+    bias: bool
+    dw: Array | None
+    db: Array | None
+
+
 class Conv2d(Module):
     """2-D convolution: every output position is a weighted sum of a window of the input.
 
@@ -112,10 +120,15 @@ class Conv2d(Module):
         """Set the gradients of weight and bias from `dy` (N, OH, OW, F), and return that of the input."""
         (x,) = self.saved()
         dx, dw, db = kernels.conv2d_backward(
-            dy, x, self.weight.value, input_grad=input_grad, bias=self.bias is not None, **self.windows
+            dy, x, self.weight.value, input_grad=input_grad, **self.gradients_out(), **self.windows
         )
         self.set_gradients(dw, db)
         return dx
+
+    def gradients_out(self) -> GradientsOut:
+        """Return which gradients of parameters a kernel is to make, and where."""
+        bias = self.bias
+        return {"bias": bias is not None, "dw": self.weight.grad_out, "db": bias.grad_out if bias else None}
 
     def set_gradients(self, dw: Array, db: Array | None) -> None:
         """Set the gradients of weight and bias."""

@@ -61,7 +61,7 @@ class ConvReLUMaxPool(Module):
             x,
             conv.weight.value,
             input_grad=input_grad,
-            bias=conv.bias is not None,
+            **conv.gradients_out(),
             **conv.windows,
             **self._pool,
         )

@@ -91,7 +91,13 @@ class Linear(Module):
         (x,) = self.saved()
         check_gradient(self, dy, (x.shape[0], self.out_features))
         dx, dw, db = kernels.linear_backward(
-            dy, x, self.weight.value, input_grad=input_grad, bias=self.bias is not None
+            dy,
+            x,
+            self.weight.value,
+            input_grad=input_grad,
+            bias=self.bias is not None,
+            dw=self.weight.grad_out,
+            db=self.bias.grad_out if self.bias else None,
         )
         self.weight.set_grad(dw)
         if self.bias is not None and db is not None:

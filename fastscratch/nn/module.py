@@ -99,8 +99,14 @@ class Parameter:
         """Set the gradient: into the array that is there, since an optimizer may hold a view of it."""
         if self.grad is None:
             self.grad = np.array(grad, dtype=self.value.dtype)
-        else:
+        elif grad is not self.grad:
             self.grad[...] = grad
+
+    @property
+    def grad_out(self) -> Array | None:
+        """The gradient's array where a kernel can fill it, else None: then `set_grad` copies what the kernel made."""
+        grad = self.grad
+        return grad if grad is not None and grad.flags.c_contiguous and grad.dtype == self.value.dtype else None
 
     def __repr__(self) -> str:
         return f"Parameter({self.name!r}, shape={self.shape})"

@@ -105,6 +105,8 @@ class BatchNorm2d(Module):
             relu=relu,
             training=training,
             input_grad=input_grad,
+            dweight=self.weight.grad_out,
+            dbias=self.bias.grad_out,
         )
         self.weight.set_grad(dweight)
         self.bias.set_grad(dbias)

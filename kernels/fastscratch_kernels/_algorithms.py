@@ -95,7 +95,7 @@ def choose(
     backend: str,
     algorithm: str,
     precision: str | None,
-    dtype: str,
+    itemsize: int,
     w_shape: tuple[int, ...],
     out_size: Pair,
     windows: tuple[Pair, Pair, Pair, int],
@@ -111,8 +111,8 @@ def choose(
         One of `ALGORITHMS`.
     precision : str, optional
         One of `PRECISIONS`; None takes the one in force.
-    dtype : str
-        "float32" or "float64".
+    itemsize : int
+        Bytes of a number: 4 or 8.
     w_shape : (KH, KW, C // groups, F)
         The filters.
     out_size : (OH, OW)
@@ -133,7 +133,7 @@ def choose(
     or nearly so (F(2x2,5x5), under a pooling); else "direct", and "im2col" where a backend has nothing else. float64
     is for checking: there it takes "direct".
     """
-    return _choose(backend, algorithm, precision or _precision, dtype, w_shape, out_size, windows, pool)
+    return _choose(backend, algorithm, precision or _precision, itemsize, w_shape, out_size, windows, pool)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -141,7 +141,7 @@ def _choose(
     backend: str,
     algorithm: str,
     precision: str,
-    dtype: str,
+    itemsize: int,
     w_shape: tuple[int, ...],
     out_size: Pair,
     windows: tuple[Pair, Pair, Pair, int],
@@ -164,7 +164,7 @@ def _choose(
                 + (f", pooling {pool[0]} with stride {pool[1]} and padding {pool[2]}" if pool else "")
             )
         return form[0]
-    if form is not None and dtype == "float32" and _repays(form, w_shape, out_size):
+    if form is not None and itemsize == 4 and _repays(form, w_shape, out_size):
         return form[0]
     return "direct" if "direct" in written else "im2col"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,11 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+@functools.cache
+def _count(axes: str) -> int:
+    return len(axes.split())
 
 
 def check_array(name: str, array: Any, axes: str, dtype: np.dtype[Any] | None = None) -> Array:
@@ -33,6 +39,15 @@ def check_array(name: str, array: Any, axes: str, dtype: np.dtype[Any] | None = 
     ValueError
         If it has another number of axes.
     """
+    if (
+        type(array) is np.ndarray
+        and array.dtype is (dtype or array.dtype)
+        and array.dtype.char in "fd"
+        and array.ndim == _count(axes)
+        and array.flags.c_contiguous
+        and array.dtype.isnative
+    ):
+        return array  # as it is in every step of a training run
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} must be an ndarray of shape ({axes.replace(' ', ', ')}), got {type(array).__name__}")
     if dtype is None:
@@ -40,7 +55,7 @@ def check_array(name: str, array: Any, axes: str, dtype: np.dtype[Any] | None = 
             raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
     elif array.dtype != dtype:
         raise TypeError(f"{name} must be {dtype}, as the other arrays are, got {array.dtype}")
-    if array.ndim != axes.count(" ") + 1:
+    if array.ndim != _count(axes):
         raise ValueError(f"{name} must have the axes ({axes.replace(' ', ', ')}), got shape {array.shape}")
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
@@ -61,9 +76,9 @@ def check_out(name: str, out: Any, shape: Sequence[int], dtype: np.dtype[Any]) -
     ValueError
         If it has another shape, is not C-contiguous or cannot be written.
     """
-    shape = tuple(shape)
     if out is None:
-        return np.empty(shape, dtype=dtype)
+        return np.empty(shape, dtype)
+    shape = tuple(shape)
     if not isinstance(out, np.ndarray) or out.dtype != dtype:
         raise TypeError(f"{name} must be an ndarray of {dtype}, got {getattr(out, 'dtype', type(out).__name__)}")
     if out.shape != shape or not out.flags.c_contiguous or not out.flags.writeable:

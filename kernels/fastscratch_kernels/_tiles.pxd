@@ -97,8 +97,8 @@ cdef extern from "tile.h" nogil:
                               int relu, double *dx) noexcept nogil
         void (*sgd)(Py_ssize_t n, const double *value, const double *grad, const double *velocity, double *out,
                     double *out_velocity, double lr, double momentum, int nesterov, double decay) noexcept nogil
-        void (*adam)(Py_ssize_t n, const double *value, const double *grad, const double *m, const double *v, double *out,
-                     double *out_m, double *out_v, const tile_adam *s) noexcept nogil
+        void (*adam)(Py_ssize_t n, const double *value, const double *grad, const double *m, const double *v,
+                     double *out, double *out_m, double *out_v, const tile_adam *s) noexcept nogil
         Py_ssize_t block, vector, gather_max, buffer
 
     struct tile_table:

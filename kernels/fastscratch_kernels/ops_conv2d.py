@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ._algorithms import choose
 from ._checks import Array, check_array, check_out, check_shape
 from ._registry import find, kernel
 from .shapes import IntPair, Pair, argmax_dtype, conv2d_shape, pair, pool2d_shape
 
-
-class _Windows(NamedTuple):
-    stride: Pair
-    padding: Pair
-    dilation: Pair
-    groups: int
+_Windows = tuple[Pair, Pair, Pair, int]  # stride, padding, dilation, groups
 
 
 def _windows(stride: IntPair, padding: IntPair, dilation: IntPair, groups: int) -> _Windows:
     if not isinstance(groups, int):
         raise TypeError(f"groups must be an int, got {groups!r}")
-    return _Windows(pair("stride", stride, 1), pair("padding", padding, 0), pair("dilation", dilation, 1), groups)
+    return pair("stride", stride, 1), pair("padding", padding, 0), pair("dilation", dilation, 1), groups
 
 
 def _check_inputs(x: Array, w: Array, b: Array | None) -> tuple[Array, Array, Array | None]:
     x = check_array("x", x, "N H W C")
     w = check_array("w", w, "KH KW C/groups F", x.dtype)
-    if min(w.shape) < 1:
+    if 0 in w.shape:
         raise ValueError(f"w must not be empty, got shape {w.shape}")
     if b is not None:
         b = check_array("b", b, "F", x.dtype)
-        check_shape("b", b, (w.shape[3],), f"w has {w.shape[3]} filters")
+        if b.shape != w.shape[3:]:
+            check_shape("b", b, w.shape[3:], f"w has {w.shape[3]} filters")
     return x, w, b
 
 
@@ -103,7 +97,7 @@ def conv2d(
     shape = conv2d_shape(x.shape, w.shape, *how)
     out = check_out("out", out, shape, x.dtype)
     taken, fill = find("conv2d", backend)
-    form = choose(taken, algorithm, precision, x.dtype.name, w.shape, shape[1:3], how)
+    form = choose(taken, algorithm, precision, x.itemsize, w.shape, shape[1:3], how)
     fill(x, w, b, out, *how, form)
     return out
 
@@ -162,10 +156,11 @@ def conv2d_backward(
     how = _windows(stride, padding, dilation, groups)
     dy = check_array("dy", dy, "N OH OW F", x.dtype)
     shape = conv2d_shape(x.shape, w.shape, *how)
-    check_shape("dy", dy, shape, f"x {x.shape}, w {w.shape}, {_describe(how)}")
+    if dy.shape != shape:
+        check_shape("dy", dy, shape, f"x {x.shape}, w {w.shape}, {_describe(how)}")
     dx, dw, db = _gradients(x, w, input_grad, bias, dx, dw, db)
     taken, fill = find("conv2d_backward", backend)
-    form = choose(taken, algorithm, precision, x.dtype.name, w.shape, shape[1:3], how)
+    form = choose(taken, algorithm, precision, x.itemsize, w.shape, shape[1:3], how)
     fill(dy, x, w, dx, dw, db, *how, form)
     return dx, dw, db
 
@@ -226,7 +221,7 @@ def conv2d_relu_maxpool2d(
     argmax = check_out("argmax", argmax, shape, argmax_dtype(pool[0]))
     taken, fill = find("conv2d_relu_maxpool2d", backend)
     covered = shape[1] * pool[1][0], shape[2] * pool[1][1]
-    form = choose(taken, algorithm, "standard", x.dtype.name, w.shape, covered, how, pool)
+    form = choose(taken, algorithm, "standard", x.itemsize, w.shape, covered, how, pool)
     fill(x, w, b, out, argmax, *how, *pool, form)
     return out, argmax
 
@@ -279,11 +274,12 @@ def conv2d_relu_maxpool2d_backward(
     how = _windows(stride, padding, dilation, groups)
     pool = _pool(pool_kernel_size, pool_stride, pool_padding)
     shape = pool2d_shape(conv2d_shape(x.shape, w.shape, *how), *pool)
-    because = f"x {x.shape}, w {w.shape}, {_describe(how)}, pool kernel {pool[0]}, stride {pool[1]}, padding {pool[2]}"
     dy = check_array("dy", dy, "N PH PW F", x.dtype)
-    check_shape("dy", dy, shape, because)
     argmax = check_array("argmax", argmax, "N PH PW F", argmax_dtype(pool[0]))
-    check_shape("argmax", argmax, shape, because)
+    if not dy.shape == argmax.shape == shape:
+        where = f"{_describe(how)}, pool kernel {pool[0]}, stride {pool[1]}, padding {pool[2]}"
+        check_shape("dy", dy, shape, f"x {x.shape}, w {w.shape}, {where}")
+        check_shape("argmax", argmax, shape, f"x {x.shape}, w {w.shape}, {where}")
     dx, dw, db = _gradients(x, w, input_grad, bias, dx, dw, db)
     kernel("conv2d_relu_maxpool2d_backward", backend)(dy, argmax, x, w, dx, dw, db, *how, *pool)
     return dx, dw, db
@@ -295,4 +291,5 @@ def _pool(kernel_size: IntPair, stride: IntPair | None, padding: IntPair) -> tup
 
 
 def _describe(how: _Windows) -> str:
-    return f"stride {how.stride}, padding {how.padding}, dilation {how.dilation}, groups {how.groups}"
+    stride, padding, dilation, groups = how
+    return f"stride {stride}, padding {padding}, dilation {dilation}, groups {groups}"

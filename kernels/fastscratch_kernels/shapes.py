@@ -6,6 +6,7 @@ KH KW kernel, OH OW output. Activations are (N, H, W, C), filters (KH, KW, C // 
 
 from __future__ import annotations
 
+import functools
 import operator
 from typing import Any
 
@@ -37,6 +38,8 @@ def pair(name: str, value: Any, minimum: int) -> Pair:
     ValueError
         If a number is below `minimum`.
     """
+    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int and min(value) >= minimum:
+        return value  # what a layer hands down, step after step
     try:
         if isinstance(value, tuple | list) and len(value) == 2:
             result = (operator.index(value[0]), operator.index(value[1]))
@@ -81,6 +84,7 @@ def window_shape(
     return oh, ow
 
 
+@functools.lru_cache(maxsize=1024)  # a network asks for the same few again and again
 def conv2d_shape(
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
@@ -110,6 +114,7 @@ def conv2d_shape(
     return (x_shape[0], *window_shape(x_shape, (kh, kw), stride, padding, dilation), f)
 
 
+@functools.lru_cache(maxsize=1024)
 def pool2d_shape(
     x_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair
 ) -> tuple[int, int, int, int]:
@@ -125,6 +130,7 @@ def pool2d_shape(
     return (x_shape[0], *window_shape(x_shape, kernel, stride, padding), x_shape[3])
 
 
+@functools.cache
 def argmax_dtype(kernel: Pair) -> np.dtype[Any]:
     """Return the integer type that holds a position in a pooling window, and one value more for "dead".
 
