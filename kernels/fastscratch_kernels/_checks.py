@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+CACHE_LINE = 64
+_SMALL = 4096  # numbers; NumPy's own alignment is 16 bytes
 
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -66,6 +70,16 @@ def check_shape(name: str, array: Array, shape: Sequence[int], because: str) -> 
         raise ValueError(f"{name} must have shape {tuple(shape)}, got {array.shape}: {because}")
 
 
+def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+    """Return a new array that begins at a cache line, unless it is small: vectors then never straddle two of them."""
+    size = math.prod(shape)
+    if size < _SMALL:
+        return np.empty(shape, dtype)
+    room = np.empty(size + CACHE_LINE // dtype.itemsize, dtype)
+    start = -room.__array_interface__["data"][0] % CACHE_LINE // dtype.itemsize
+    return room[start : start + size].reshape(shape)
+
+
 def check_out(name: str, out: Any, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
     """Return an array to fill: a new one where `out` is None, else `out` after checking that it can be filled.
 
@@ -77,7 +91,7 @@ def check_out(name: str, out: Any, shape: Sequence[int], dtype: np.dtype[Any]) -
         If it has another shape, is not C-contiguous or cannot be written.
     """
     if out is None:
-        return np.empty(shape, dtype)
+        return empty(shape, dtype)
     shape = tuple(shape)
     if not isinstance(out, np.ndarray) or out.dtype != dtype:
         raise TypeError(f"{name} must be an ndarray of {dtype}, got {getattr(out, 'dtype', type(out).__name__)}")

@@ -36,6 +36,8 @@ cdef extern from "tile.h" nogil:
                         Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, float *dw) noexcept nogil
         void (*patches)(const float *x, const tile_patches *p, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t ldr,
                         float *rows) noexcept nogil
+        void (*pooled)(const float *rows, Py_ssize_t window, Py_ssize_t ldr, const float *zeros, const float *dy,
+                       const uint8_t *argmax, Py_ssize_t F, Py_ssize_t n, float *out) noexcept nogil
         void (*gather)(const float *rows, Py_ssize_t step, const int32_t *at, const float *g, Py_ssize_t n,
                        Py_ssize_t nv, float *out) noexcept nogil
         void (*winograd_filters)(const tile_winograd *s, const float *w, int turn, Py_ssize_t o0,
@@ -74,6 +76,8 @@ cdef extern from "tile.h" nogil:
                         Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, double *dw) noexcept nogil
         void (*patches)(const double *x, const tile_patches *p, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t ldr,
                         double *rows) noexcept nogil
+        void (*pooled)(const double *rows, Py_ssize_t window, Py_ssize_t ldr, const double *zeros, const double *dy,
+                       const uint8_t *argmax, Py_ssize_t F, Py_ssize_t n, double *out) noexcept nogil
         void (*gather)(const double *rows, Py_ssize_t step, const int32_t *at, const double *g, Py_ssize_t n,
                        Py_ssize_t nv, double *out) noexcept nogil
         void (*winograd_filters)(const tile_winograd *s, const double *w, int turn, Py_ssize_t o0,
@@ -198,6 +202,14 @@ cdef inline void write_patches(const tile_table *t, const real *x, const tile_pa
         t.f32.patches(x, p, i0, i1, ldr, rows)
     else:
         t.f64.patches(x, p, i0, i1, ldr, rows)
+
+
+cdef inline void pooled(const tile_table *t, const real *rows, Py_ssize_t window, Py_ssize_t ldr, const real *zeros,
+                        const real *dy, const uint8_t *argmax, Py_ssize_t F, Py_ssize_t n, real *out) noexcept nogil:
+    if real is float:
+        t.f32.pooled(rows, window, ldr, zeros, dy, argmax, F, n, out)
+    else:
+        t.f64.pooled(rows, window, ldr, zeros, dy, argmax, F, n, out)
 
 
 cdef inline void gather(const tile_table *t, const real *rows, Py_ssize_t step, const int32_t *at, const real *g,

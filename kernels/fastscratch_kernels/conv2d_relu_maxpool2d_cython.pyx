@@ -87,21 +87,21 @@ cdef void _forward(const Geometry *g, const tile_patches *p, const real *x, cons
 
 
 cdef inline void _list_by_filter(const tile_patches *p, const real *dy, const uint8_t *argmax, Py_ssize_t F,
-                                 Py_ssize_t w0, Py_ssize_t w1, Py_ssize_t f0, Py_ssize_t f1, const Py_ssize_t *where,
-                                 int32_t *count, int32_t *at, real *value, real *db) noexcept nogil:
-    # For filters f0..f1 the live gradients of windows w0..w1: at[f - f0][..] where their patch begins, and value.
-    cdef Py_ssize_t i, f, n, most = w1 - w0
+                                 Py_ssize_t f0, Py_ssize_t f1, int32_t *count, int32_t *at, real *value,
+                                 real *db) noexcept nogil:
+    # For filters f0..f1 the live gradients of an image: at[f - f0][..] where their patch begins, and value.
+    cdef Py_ssize_t i, f, n, most = p.npix // p.window
     cdef int q
     cdef const uint8_t *place
     cdef const real *row
     memset(count, 0, (f1 - f0) * sizeof(int32_t))
-    for i in range(w0, w1):
+    for i in range(most):
         place, row = argmax + i * F, dy + i * F
         for f in range(f1 - f0):
             q = place[f0 + f]
             n = f * most + count[f]
             # Written in any case, kept where live: half of the branches would be guessed wrong.
-            at[n] = <int32_t> where[(i - w0) * p.window + (q if q < p.window else 0)]
+            at[n] = <int32_t> p.pix[i * p.window + (q if q < p.window else 0)]
             value[n] = row[f0 + f]
             count[f] += q < p.window
     for f in range(f1 - f0):
@@ -160,8 +160,8 @@ cdef void _filter_gradient(const Geometry *g, const tile_patches *p, const real 
             memset(sums + f0, 0, (f1 - f0) * sizeof(real))
             for n in range(g.N):
                 xn = x + n * g.HP * g.WP * g.C
-                _list_by_filter(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, 0, windows, f0, f1, p.pix,
-                                count, at, value, sums + f0)
+                _list_by_filter(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, f0, f1, count, at, value,
+                                sums + f0)
                 for s in range(p.nseg):
                     for j in range(pieces):
                         a = vectors * j // pieces
@@ -181,30 +181,22 @@ cdef void _filter_gradient_rows(const Geometry *g, const tile_patches *p, const 
                                 const uint8_t *argmax, real *dw, real *db, real *partial, Py_ssize_t chunks,
                                 int threads) noexcept nogil:
     # For patches whose runs are no whole vectors (a first layer's: 3 x 3 x 3): the patches of a few windows are
-    # written out, padded to whole vectors. Each of so many `chunks` of images has sums of its own in `partial`,
-    # (F, KP) and (F,); they are added in order, whoever made them.
+    # written out, with a 1 for the bias, padded to whole vectors. Each of so many `chunks` of images has sums of its
+    # own in `partial`, (F, KP); they are added in order, whoever made them.
     cdef const tile_table *t = table()
-    cdef Py_ssize_t windows = p.npix // p.window, KP = round_up(g.K, vector_size(dw)), vectors = KP // vector_size(dw)
+    cdef Py_ssize_t windows = p.npix // p.window, KP = round_up(g.K + 1, vector_size(dw))
     cdef Py_ssize_t step = min(windows, max(1, L1 // <Py_ssize_t> (p.window * KP * sizeof(real))))
-    cdef Py_ssize_t pieces = (vectors + gather_limit(dw) - 1) // gather_limit(dw)
-    cdef Py_ssize_t size = g.F * (KP + 1), q, n, i, w0, w1, j, a, f, k, c = 0
-    cdef int32_t *count = NULL
-    cdef int32_t *at = NULL
-    cdef real *value = NULL
+    cdef Py_ssize_t size = g.F * KP, q, n, i, w0, w1, f, k
     cdef real *rows = NULL
-    cdef Py_ssize_t *where = NULL
+    cdef real *zeros = NULL
     cdef real *sums
     cdef const real *xn
     cdef unsigned long state = 0
     with parallel(num_threads=threads):
         state = t.flush_denormals()
-        value = <real *> t.scratch(ENTRIES, g.F * (step * (sizeof(real) + 4) + 4))
-        at = <int32_t *> (value + g.F * step)
-        count = at + g.F * step
-        where = <Py_ssize_t *> t.scratch(BUFFER, step * p.window * sizeof(Py_ssize_t))
-        for c in range(step * p.window):
-            where[c] = c * KP
-        rows = <real *> t.scratch(ROWS, (step * p.window * KP + 64) * sizeof(real))
+        zeros = <real *> t.scratch(ROWS, ((step * p.window + 1) * KP + 64) * sizeof(real))
+        memset(zeros, 0, KP * sizeof(real))
+        rows = zeros + KP
         for q in prange(chunks, schedule="dynamic"):
             sums = partial + q * size
             memset(sums, 0, size * sizeof(real))
@@ -214,14 +206,8 @@ cdef void _filter_gradient_rows(const Geometry *g, const tile_patches *p, const 
                     w0 = i * step
                     w1 = min(w0 + step, windows)
                     write_patches(t, xn, p, w0 * p.window, w1 * p.window, KP, rows)
-                    _list_by_filter(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, w0, w1, 0, g.F, where,
-                                    count, at, value, sums + g.F * KP)
-                    for j in range(pieces):
-                        a = vectors * j // pieces
-                        k = a * vector_size(dw)
-                        for f in range(g.F):
-                            gather(t, rows + k, 1, at + f * (w1 - w0), value + f * (w1 - w0), count[f],
-                                   vectors * (j + 1) // pieces - a, sums + f * KP + k)
+                    pooled(t, <const real *> rows, p.window, KP, <const real *> zeros, dy + (n * windows + w0) * g.F,
+                           argmax + (n * windows + w0) * g.F, g.F, w1 - w0, sums)
         t.restore_denormals(state)
     for q in range(1, chunks):
         for i in range(size):
@@ -230,7 +216,8 @@ cdef void _filter_gradient_rows(const Geometry *g, const tile_patches *p, const 
         for f in range(g.F):
             dw[k * g.F + f] = partial[f * KP + k]
     if db != NULL:
-        memcpy(db, partial + g.F * KP, g.F * sizeof(real))
+        for f in range(g.F):
+            db[f] = partial[f * KP + g.K]
 
 
 cdef inline void _add_patches(const tile_table *t, const Geometry *g, const tile_patches *p, const real *wt,

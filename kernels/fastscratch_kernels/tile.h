@@ -60,9 +60,12 @@ struct tile_adam {
     /* dw[k][f] += sum over images n, pixels i of x[n][pix[i] + k] * dy[n][i][f], for nk rows and a block of f. */     \
     void (*dweight)(const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix, const REAL *dy, ptrdiff_t lddy, \
                     ptrdiff_t n, ptrdiff_t nk, REAL *dw);                                                              \
-    /* rows[i - i0][0..ldr) = the patch of pixel i and zeros; one vector behind `x` and `rows` is touched. */           \
+    /* rows[i - i0][0..ldr) = the patch of pixel i, a 1, zeros; one vector behind `x` and `rows` is touched. */         \
     void (*patches)(const REAL *x, const struct tile_patches *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t ldr,            \
                     REAL *rows);                                                                                       \
+    /* out[f][..] += sum over n windows i of dy[i][f] * rows[i * window + argmax[i][f]], `zeros` where that is dead. */ \
+    void (*pooled)(const REAL *rows, ptrdiff_t window, ptrdiff_t ldr, const REAL *zeros, const REAL *dy,               \
+                   const uint8_t *argmax, ptrdiff_t F, ptrdiff_t n, REAL *out);                                        \
     /* out[j] += sum over entries e of g[e] * rows[at[e] * step + j], j < nv vectors. */                               \
     void (*gather)(const REAL *rows, ptrdiff_t step, const int32_t *at, const REAL *g, ptrdiff_t n, ptrdiff_t nv,      \
                    REAL *out);                                                                                         \

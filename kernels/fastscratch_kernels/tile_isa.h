@@ -45,7 +45,7 @@
 #define FUNCTIONS(suffix, real)                                                                                        \
     {                                                                                                                  \
         .forward = forward_##suffix, .forward_pool = forward_pool_##suffix, .scatter = scatter_##suffix,               \
-        .dweight = dweight_##suffix, .patches = patches_##suffix, .gather = gather_##suffix,                           \
+        .dweight = dweight_##suffix, .patches = patches_##suffix, .pooled = pooled_##suffix, .gather = gather_##suffix,\
         .winograd_filters = winograd_filters_##suffix, .winograd_forward = winograd_forward_##suffix,                  \
         .winograd_tiles = winograd_tiles_##suffix, .winograd_back = winograd_back_##suffix,                            \
         .sums = sums_##suffix, .moments = moments_##suffix, .normalize = normalize_##suffix,                           \

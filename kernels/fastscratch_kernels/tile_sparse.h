@@ -2,7 +2,8 @@
 
 /* -- patches written out, for those whose runs are no whole vectors ------------------------------------------------- */
 
-/* rows[i - i0][0..ldr) = the patch of pixel i, then zeros. Copies whole vectors: `x` and `rows` have one to spare. */
+/* rows[i - i0][0..ldr) = the patch of pixel i, a 1 (whose gradient is the bias's), zeros. Copies whole vectors: `x` and
+ * `rows` have one to spare. */
 static void NAME(patches)(const REAL *x, const struct tile_patches *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t ldr,
                           REAL *rows) {
     const ptrdiff_t K = p->nseg * p->seglen;
@@ -13,14 +14,64 @@ static void NAME(patches)(const REAL *x, const struct tile_patches *p, ptrdiff_t
             for (ptrdiff_t k = 0; k < p->seglen; k += VW) NAME(store)(to + k, NAME(load)(from + k));
             to += p->seglen;
         }
-        for (ptrdiff_t k = 0; k < ldr - K; k++) to[k] = 0;
+        for (ptrdiff_t k = 0; k < ldr - K; k++) to[k] = k == 0;
+    }
+}
+
+/* out[0..V) += sum over n windows of dy * the row of the place that argmax names, for one filter or, where `two`, for it
+ * and the next, whose sums are ldr numbers on. With few vectors to a row a single filter would wait for its own sums. */
+INLINE void NAME(pooled_v)(const int V, const int two, const REAL *rows, ptrdiff_t window, ptrdiff_t ldr,
+                           const REAL *zeros, const REAL *dy, const uint8_t *argmax, ptrdiff_t F, ptrdiff_t n,
+                           REAL *out) {
+    VEC a[2][GATHER];
+    UNROLL for (int j = 0; j < V; j++) {
+        a[0][j] = NAME(load)(out + j * VW);
+        if (two) a[1][j] = NAME(load)(out + ldr + j * VW);
+    }
+    for (ptrdiff_t i = 0; i < n; i++, rows += window * ldr, dy += F, argmax += F) {
+        const REAL *r0 = argmax[0] == TILE_DEAD ? zeros : rows + argmax[0] * ldr;
+        const REAL *r1 = argmax[two] == TILE_DEAD ? zeros : rows + argmax[two] * ldr;
+        const VEC v0 = NAME(all)(dy[0]), v1 = NAME(all)(dy[two]);
+        UNROLL for (int j = 0; j < V; j++) {
+            a[0][j] += v0 * NAME(load)(r0 + j * VW);
+            if (two) a[1][j] += v1 * NAME(load)(r1 + j * VW);
+        }
+    }
+    UNROLL for (int j = 0; j < V; j++) {
+        NAME(store)(out + j * VW, a[0][j]);
+        if (two) NAME(store)(out + ldr + j * VW, a[1][j]);
+    }
+}
+
+/* out[f][0..ldr) += sum over n windows of dy[i][f] * rows[i * window + argmax[i][f]], for all F filters; `zeros` is the
+ * row of a dead one. ldr is a whole number of vectors, taken GATHER / 2 at a time. */
+static void NAME(pooled)(const REAL *rows, ptrdiff_t window, ptrdiff_t ldr, const REAL *zeros, const REAL *dy,
+                         const uint8_t *argmax, ptrdiff_t F, ptrdiff_t n, REAL *out) {
+    const ptrdiff_t vectors = ldr / VW, pieces = (vectors + GATHER / 2 - 1) / (GATHER / 2);
+    for (ptrdiff_t piece = 0; piece < pieces; piece++) {
+        const ptrdiff_t first = vectors * piece / pieces, at = first * VW;
+        for (ptrdiff_t f = 0; f < F; f += 2) {
+            REAL *to = out + f * ldr + at;
+            switch (vectors * (piece + 1) / pieces - first) {
+#define CASE(V)                                                                                                        \
+    case V:                                                                                                            \
+        if (V > GATHER / 2) break;                                                                                     \
+        if (f + 1 < F)                                                                                                 \
+            NAME(pooled_v)(V > GATHER / 2 ? 1 : V, 1, rows + at, window, ldr, zeros, dy + f, argmax + f, F, n, to);    \
+        else                                                                                                           \
+            NAME(pooled_v)(V > GATHER / 2 ? 1 : V, 0, rows + at, window, ldr, zeros, dy + f, argmax + f, F, n, to);    \
+        break;
+                CASES_GATHER
+#undef CASE
+            }
+        }
     }
 }
 
 /* -- sparse: a few scalars times rows, added up in registers ------------------------------------------------------- */
 
 INLINE void NAME(gather_v)(const int V, const REAL *rows, ptrdiff_t step, const int32_t *at, const REAL *g,
-                            ptrdiff_t n, REAL *out) {
+                           ptrdiff_t n, REAL *out) {
     VEC a[GATHER];
     UNROLL for (int j = 0; j < V; j++) a[j] = NAME(load)(out + j * VW);
     for (ptrdiff_t e = 0; e < n; e++) {
@@ -36,7 +87,7 @@ static void NAME(gather)(const REAL *rows, ptrdiff_t step, const int32_t *at, co
     switch (nv) {
 #define CASE(V)                                                                                                        \
     case V:                                                                                                            \
-        NAME(gather_v)(V, rows, step, at, g, n, out);                                                                        \
+        NAME(gather_v)(V, rows, step, at, g, n, out);                                                                  \
         break;
         CASES_GATHER
 #undef CASE
