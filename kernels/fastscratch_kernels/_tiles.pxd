@@ -59,6 +59,10 @@ cdef extern from "tile.h" nogil:
         void (*gradient_rows)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t C, const float *mean,
                               const float *scale, const float *shift, const float *offset, const float *slope,
                               int relu, float *dx) noexcept nogil
+        void (*maxpool)(const float *const *pixel, const uint8_t *places, Py_ssize_t n, Py_ssize_t C, float *y,
+                        uint8_t *argmax) noexcept nogil
+        void (*maxpool_back)(const float *dy, const uint8_t *argmax, uint8_t place, Py_ssize_t C, int add,
+                             float *dx) noexcept nogil
         void (*sgd)(Py_ssize_t n, const float *value, const float *grad, const float *velocity, float *out,
                     float *out_velocity, float lr, float momentum, int nesterov, float decay) noexcept nogil
         void (*adam)(Py_ssize_t n, const float *value, const float *grad, const float *m, const float *v, float *out,
@@ -99,6 +103,10 @@ cdef extern from "tile.h" nogil:
         void (*gradient_rows)(const double *dy, const double *x, Py_ssize_t rows, Py_ssize_t C, const double *mean,
                               const double *scale, const double *shift, const double *offset, const double *slope,
                               int relu, double *dx) noexcept nogil
+        void (*maxpool)(const double *const *pixel, const uint8_t *places, Py_ssize_t n, Py_ssize_t C, double *y,
+                        uint8_t *argmax) noexcept nogil
+        void (*maxpool_back)(const double *dy, const uint8_t *argmax, uint8_t place, Py_ssize_t C, int add,
+                             double *dx) noexcept nogil
         void (*sgd)(Py_ssize_t n, const double *value, const double *grad, const double *velocity, double *out,
                     double *out_velocity, double lr, double momentum, int nesterov, double decay) noexcept nogil
         void (*adam)(Py_ssize_t n, const double *value, const double *grad, const double *m, const double *v,

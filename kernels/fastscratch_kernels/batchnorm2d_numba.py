@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ._jit_numba import compiled, flat
+from ._jit_numba import compiled, flat, frozen
 from ._parallel import run_chunks
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -25,20 +25,30 @@ def _chunk_rows(x: Array) -> tuple[int, int]:
     return x.size // c, max(1, CHUNK_BYTES // (c * x.itemsize))
 
 
+def _constants(x: Array, *vectors: Array) -> Array:
+    """Return vectors (C,) as the rows of one array: the compiler checks for overlaps once for each array of a loop."""
+    return frozen(np.stack(vectors).astype(x.dtype, copy=False))
+
+
+def _floor(x: Array, relu: bool) -> Array:
+    """Return what a normalized number must exceed to count: 0 with ReLU. A flag in the inner loop would be a branch."""
+    return frozen(np.array([0 if relu else -np.inf], dtype=x.dtype))
+
+
 @compiled
 def _moments(x: Array, c: int, size: int, partial: Array, start: int, stop: int) -> None:
-    mean, squares = partial[start // size]
-    mean[:] = 0
-    squares[:] = 0
-    for i in range(start, stop):
-        for j in range(c):
-            mean[j] += x[i * c + j]
+    own = partial[start // size]  # mean, then squared distances from it
+    own[:] = 0
+    channels = np.uint64(c)
+    for i in range(np.uint64(start), np.uint64(stop)):
+        for j in range(channels):
+            own[0, j] += x[i * channels + j]
     for j in range(c):
-        mean[j] /= stop - start
-    for i in range(start, stop):
-        for j in range(c):
-            distance = x[i * c + j] - mean[j]
-            squares[j] += distance * distance
+        own[0, j] /= stop - start
+    for i in range(np.uint64(start), np.uint64(stop)):
+        for j in range(channels):
+            distance = x[i * channels + j] - own[0, j]
+            own[1, j] += distance * distance
 
 
 def channel_moments(x: Array, mean: Array, var: Array) -> None:
@@ -55,74 +65,53 @@ def channel_moments(x: Array, mean: Array, var: Array) -> None:
 
 
 @compiled
-def _normalize(
-    x: Array, c: int, mean: Array, scale: Array, bias: Array, relu: bool, out: Array, start: int, stop: int
-) -> None:
-    zero = out.dtype.type(0)
-    for i in range(start, stop):
-        for j in range(c):
-            y = (x[i * c + j] - mean[j]) * scale[j] + bias[j]
-            out[i * c + j] = zero if relu and y <= zero else y  # NaN stays
+def _normalize(x: Array, c: int, constants: Array, floor: Array, out: Array, start: int, stop: int) -> None:
+    least = floor[0]
+    channels = np.uint64(c)
+    for i in range(np.uint64(start), np.uint64(stop)):
+        for j in range(channels):
+            y = (x[i * channels + j] - constants[0, j]) * constants[1, j] + constants[2, j]
+            out[i * channels + j] = least if y <= least else y  # NaN stays
 
 
 def batchnorm2d(
     x: Array, mean: Array, var: Array, weight: Array, bias: Array, out: Array, eps: float, relu: bool
 ) -> None:
     """Fill `out` (N, H, W, C) with the normalized `x`, scaled by `weight` and shifted by `bias` (C,)."""
-    scale = weight / np.sqrt(var + x.dtype.type(eps))
+    constants = _constants(x, mean, weight / np.sqrt(var + x.dtype.type(eps)), bias)
     rows, size = _chunk_rows(x)
-    run_chunks(
-        _normalize, rows, size, flat(x), x.shape[3], flat(mean), flat(scale), flat(bias), relu, out.reshape(-1)
-    )
+    run_chunks(_normalize, rows, size, flat(x), x.shape[3], constants, _floor(x, relu), out.reshape(-1))
 
 
 @compiled
 def _gradient_sums(
-    dy: Array,
-    x: Array,
-    c: int,
-    mean: Array,
-    scale: Array,
-    bias: Array,
-    relu: bool,
-    size: int,
-    partial: Array,
-    start: int,
-    stop: int,
+    dy: Array, x: Array, c: int, constants: Array, floor: Array, size: int, partial: Array, start: int, stop: int
 ) -> None:
-    sums, products = partial[start // size]
-    zero = dy.dtype.type(0)
-    sums[:] = 0
-    products[:] = 0
-    for i in range(start, stop):
-        for j in range(c):
-            centered = x[i * c + j] - mean[j]
-            g = zero if relu and centered * scale[j] + bias[j] <= zero else dy[i * c + j]
-            sums[j] += g
-            products[j] += g * centered
+    own = partial[start // size]  # of dy, and of dy times the centered x
+    zero, least = dy.dtype.type(0), floor[0]
+    own[:] = 0
+    channels = np.uint64(c)
+    for i in range(np.uint64(start), np.uint64(stop)):
+        for j in range(channels):
+            centered = x[i * channels + j] - constants[0, j]
+            upstream = dy[i * channels + j]
+            g = zero if centered * constants[1, j] + constants[2, j] <= least else upstream
+            own[0, j] += g
+            own[1, j] += g * centered
 
 
 @compiled
 def _gradient_rows(
-    dy: Array,
-    x: Array,
-    c: int,
-    mean: Array,
-    scale: Array,
-    bias: Array,
-    relu: bool,
-    offset: Array,
-    slope: Array,
-    dx: Array,
-    start: int,
-    stop: int,
+    dy: Array, x: Array, c: int, constants: Array, floor: Array, dx: Array, start: int, stop: int
 ) -> None:
-    zero = dy.dtype.type(0)
-    for i in range(start, stop):
-        for j in range(c):
-            centered = x[i * c + j] - mean[j]
-            g = zero if relu and centered * scale[j] + bias[j] <= zero else dy[i * c + j]
-            dx[i * c + j] = scale[j] * (g - offset[j] - centered * slope[j])
+    zero, least = dy.dtype.type(0), floor[0]
+    channels = np.uint64(c)
+    for i in range(np.uint64(start), np.uint64(stop)):
+        for j in range(channels):
+            centered = x[i * channels + j] - constants[0, j]
+            upstream = dy[i * channels + j]
+            g = zero if centered * constants[1, j] + constants[2, j] <= least else upstream
+            dx[i * channels + j] = constants[1, j] * (g - constants[3, j] - centered * constants[4, j])
 
 
 def batchnorm2d_backward(
@@ -142,16 +131,18 @@ def batchnorm2d_backward(
     """Fill `dx` (like x), unless it is None, `dweight` and `dbias` (C,) from `dy` (N, H, W, C)."""
     inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
     rows, size = _chunk_rows(x)
-    windows = (flat(dy), flat(x), x.shape[3], flat(mean), flat(weight * inv_std), flat(bias), relu)
+    scale, floor = weight * inv_std, _floor(x, relu)
     partial = np.empty((-(-rows // size), 2, x.shape[3]), dtype=x.dtype)
-    run_chunks(_gradient_sums, rows, size, *windows, size, partial)
+    images = (flat(dy), flat(x), x.shape[3])
+    run_chunks(_gradient_sums, rows, size, *images, _constants(x, mean, scale, bias), floor, size, partial)
     sums, products = partial.sum(axis=0, dtype=np.float64)
     dbias[...] = sums
     dweight[...] = products * inv_std
     if dx is None:
         return
-    offset, slope = np.zeros_like(dbias), np.zeros_like(dbias)
+    offset, slope = np.zeros_like(sums), np.zeros_like(sums)
     if training and rows:
-        offset[...] = sums / rows
-        slope[...] = products * np.square(inv_std, dtype=np.float64) / rows
-    run_chunks(_gradient_rows, rows, size, *windows, flat(offset), flat(slope), dx.reshape(-1))
+        offset = sums / rows
+        slope = products * np.square(inv_std, dtype=np.float64) / rows
+    constants = _constants(x, mean, scale, bias, offset, slope)
+    run_chunks(_gradient_rows, rows, size, *images, constants, floor, dx.reshape(-1))

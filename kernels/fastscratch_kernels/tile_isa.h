@@ -50,6 +50,7 @@
         .winograd_tiles = winograd_tiles_##suffix, .winograd_back = winograd_back_##suffix,                            \
         .sums = sums_##suffix, .moments = moments_##suffix, .normalize = normalize_##suffix,                           \
         .gradient_sums = gradient_sums_##suffix, .gradient_rows = gradient_rows_##suffix,                              \
+        .maxpool = maxpool_##suffix, .maxpool_back = maxpool_back_##suffix,                                            \
         .sgd = sgd_##suffix, .adam = adam_##suffix,                                                                    \
         .block = 2 * VBYTES / sizeof(real), .vector = VBYTES / sizeof(real), .gather_max = GATHER,                     \
         .buffer = BUFFER_BYTES / sizeof(real)                                                                          \

@@ -42,6 +42,7 @@ INLINE void NAME(store_part)(const int whole, REAL *p, VEC v, ptrdiff_t n) {
 #include "tile_winograd.h"
 #include "tile_norm.h"
 #include "tile_step.h"
+#include "tile_pool.h"
 
 #undef VEC
 #undef VINT
