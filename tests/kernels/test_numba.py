@@ -296,3 +296,18 @@ def test_where_nothing_can_be_cached_kernels_compile_and_say_so(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert double(4) == 8
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+def test_compiling_is_said_once_and_loading_from_the_cache_is_not(tmp_path):
+    code = """
+import numpy as np, fastscratch_kernels as k
+for dtype in (np.float32, np.float64):
+    k.im2col(np.ones((1, 3, 3, 1), dtype), 2, backend="numba")
+"""
+    first, second = (run_python(code, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
+    assert first.returncode == second.returncode == 0
+    assert first.stderr == (
+        "compiling Numba kernels, once per machine; `fastscratch doctor --warm-up` does it ahead\n"
+    )
+    assert second.stderr == ""
