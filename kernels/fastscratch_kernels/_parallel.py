@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ._denormals_numba import flush_denormals, restore_denormals
-from ._threads import get_num_threads
+from ._threads import threads_set
 
 
 class _Job:
@@ -116,7 +116,7 @@ def run_chunks(function: Callable[..., None], count: int, size: int, *arguments:
     """
     if count <= 0:
         return
-    threads = min(get_num_threads(), -(-count // size)) if count > size else 1
+    threads = min(threads_set(), -(-count // size)) if count > size else 1
     job = _Job(function, arguments, count, size, flush)
     if threads == 1:
         job.work(helper=False)
