@@ -41,7 +41,7 @@ class Call:
     terms: dict[str, int]
 
     def run(self, dtype: Any, backend: str, **variant: str) -> dict[str, Array]:
-        """Return the outputs by name, computed with floating-point arrays of `dtype`."""
+        """Return the outputs by name, computed with floating-point arrays of `dtype`; `variant` goes to the op."""
         arrays = {
             name: array.astype(dtype) if array.dtype.kind == "f" else array
             for name, array in self.arrays.items()

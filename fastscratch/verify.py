@@ -7,6 +7,7 @@ so many terms has at random.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+import fastscratch_kernels as kernels
 from fastscratch.op_cases import Array, Call
 
 EPS = float(np.finfo(np.float32).eps)
@@ -26,13 +28,21 @@ FACTOR = 1.5
 SHORTENED_FACTOR = 5.0
 """The same for what "auto" may take besides: F(2x2, 5x5) under a pooling."""
 
-_FLOOR_TEXT = "4 eps of float32, or if that is more"
-LIMITS = f"{_FLOOR_TEXT}, {FACTOR:g} times PyTorch's error; {SHORTENED_FACTOR:g} times for F(2x2, 5x5) under a pooling"
-LIMITS_WITHOUT_TORCH = (
-    f"{_FLOOR_TEXT}, {FACTOR:g} times half an eps times the root of the number of terms of a sum; "
-    f"{SHORTENED_FACTOR:g} times for F(2x2, 5x5) under a pooling"
-)
-"""How the limits come about, in a sentence each."""
+FAST_LIMIT = 5e-5
+"""What precision "fast" allows, whatever PyTorch's error: F(4x4, 3x3) multiplies by numbers up to 8 and back."""
+
+WINOGRAD, FAST = "winograd", ", fast"
+"""An algorithm, and what stands behind its name where precision is "fast"."""
+
+
+def limits(with_torch: bool) -> str:
+    """Say in a sentence how the limits come about."""
+    yardstick = "PyTorch's error" if with_torch else "half an eps times the root of the number of terms of a sum"
+    return (
+        f"4 eps of float32, or if that is more, {FACTOR:g} times {yardstick}; {SHORTENED_FACTOR:g} times for "
+        f"F(2x2, 5x5) under a pooling; {FAST_LIMIT:g} for precision fast"
+    )
+
 
 Outputs = tuple[Array, ...]
 
@@ -100,11 +110,27 @@ def verify(
                 rows.append(_measure(call, name, "PyTorch", "-", array, exact, reference[name], None))
         torch_errors = {row.output: row.error for row in rows}
         for backend in backends:
-            outputs = call.run(np.float32, backend)
-            for name, array in outputs.items():
-                theirs = torch_errors.get(name)
-                rows.append(_measure(call, name, backend, "auto", array, exact, reference[name], theirs))
+            for algorithm, outputs in _outputs(call, backend):
+                for name, array in outputs.items():
+                    theirs = torch_errors.get(name)
+                    rows.append(_measure(call, name, backend, algorithm, array, exact, reference[name], theirs))
         yield rows
+
+
+def _outputs(call: Call, backend: str) -> Iterator[tuple[str, dict[str, Array]]]:
+    """Yield each algorithm that `backend` has for a call, and what it computes in float32."""
+    parameters = inspect.signature(getattr(kernels, call.op)).parameters
+    choices = ["auto", *(kernels.algorithms(backend) if "algorithm" in parameters else ())]
+    for name in choices:
+        variant = {"algorithm": name} if "algorithm" in parameters else {}
+        for precision in ("standard", "fast") if "precision" in parameters and name == WINOGRAD else ("",):
+            try:
+                outputs = call.run(np.float32, backend, **variant, **({"precision": precision} if precision else {}))
+            except ValueError:
+                if name != WINOGRAD:
+                    raise
+                continue  # it is for some windows only
+            yield name + (FAST if precision == "fast" else ""), outputs
 
 
 def worst(rows: Iterable[Row]) -> list[Row]:
@@ -138,20 +164,19 @@ def _measure(
         largest = _largest(exact[name])
         distance, from_reference = _distance(got, exact[name]), _distance(got, reference)
     ulps = from_reference / float(np.spacing(np.float32(largest)))
-    limit = _limit(call, call.terms[name], theirs)
+    limit = _limit(call, algorithm, call.terms[name], theirs)
     return Row(call.op, name, call.shape, algorithm, backend, ulps, distance / largest, theirs, limit)
 
 
-def _limit(call: Call, terms: int, theirs: float | None) -> float:
+def _limit(call: Call, algorithm: str, terms: int, theirs: float | None) -> float:
     """Return what the error of an output may be that sums up so many terms."""
+    if algorithm.endswith(FAST):
+        return FAST_LIMIT
     at_random = EPS * math.sqrt(terms) / 2  # half the last place, now up and now down, at every step of the sum
-    factor = SHORTENED_FACTOR if _is_shortened(call) else FACTOR
+    # A block of the form that F(2x2, 5x5) may compute
+    shortened = call.op == "conv2d_relu_maxpool2d" and call.arrays["w"].shape[:2] == (5, 5)
+    factor = SHORTENED_FACTOR if shortened and algorithm in ("auto", WINOGRAD) else FACTOR
     return max(FLOOR, factor * (at_random if theirs is None else theirs))
-
-
-def _is_shortened(call: Call) -> bool:
-    """Return whether this is a block that F(2x2, 5x5) computes."""
-    return call.op == "conv2d_relu_maxpool2d" and call.arrays["w"].shape[:2] == (5, 5)
 
 
 def _largest(exact: Array) -> float:

@@ -100,10 +100,9 @@ def print_verification() -> int:
     print("\nfloat32; of all shapes and outputs the one nearest to its limit")
     print("ulps: the distance from the numpy backend, in last places of the largest value")
     print("error: the distance from float64, over the largest value; PyTorch: its own error there")
+    print(f"limit: {verify.limits(with_torch=bool(torch_ops))}")
     if torch_ops:
-        print(f"limit: {verify.LIMITS}; for PyTorch itself {verify.LIMITS_WITHOUT_TORCH}")
-    else:
-        print(f"limit: {verify.LIMITS_WITHOUT_TORCH}")
+        print(f"limit of PyTorch itself: {verify.limits(with_torch=False)}")
     for name, reason in backends().items():
         if reason is not None:
             print(f"not verified: {name}: {reason}")
