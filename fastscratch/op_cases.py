@@ -128,11 +128,35 @@ class Dense:
         yield Call("linear_backward", text, {"dy": dy, "x": x, "w": w}, {}, terms)
 
 
+@dataclass(frozen=True)
+class Normalization:
+    """The shapes of a batch normalization."""
+
+    x: tuple[int, int, int, int]
+
+    def calls(self, rng: np.random.Generator) -> Iterator[Call]:
+        """Yield mean and variance, then forward and backward, with ReLU behind it and without."""
+        x, dy = 1 + 2 * _draw(rng, *self.x), _draw(rng, *self.x)
+        pixels = x[..., 0].size
+        moments = Call("channel_moments", _pair(self.x), {"x": x}, {}, {"mean": pixels, "var": pixels})
+        yield moments
+        channels = {
+            **moments.run(np.float32, "numpy"),
+            "weight": 1 + _draw(rng, self.x[3]) / 4,
+            "bias": _draw(rng, self.x[3]),
+        }
+        for relu, text in ((False, ""), (True, ", relu")):
+            yield Call("batchnorm2d", _pair(self.x) + text, {"x": x, **channels}, {"relu": relu}, {"y": 1})
+            terms = {"dx": pixels, "dweight": pixels, "dbias": pixels}
+            arrays = {"dy": dy, "x": x, **channels}
+            yield Call("batchnorm2d_backward", _pair(self.x) + text, arrays, {"relu": relu}, terms)
+
+
 PAIRS = {"pool_kernel_size": (2, 2)}
 RECTANGLE = {"stride": (2, 1), "padding": (1, 3), "dilation": (1, 2)}
 OVERLAPPING = {"pool_kernel_size": (3, 3), "pool_stride": (2, 2), "pool_padding": (1, 1)}
 
-CASES: tuple[Convolution | Pooling | Dense, ...] = (
+CASES: tuple[Convolution | Pooling | Dense | Normalization, ...] = (
     # The report's network
     Convolution((8, 32, 32, 3), (3, 3), 32),
     Convolution((8, 32, 32, 3), (3, 3), 32, pool=PAIRS),
@@ -144,6 +168,8 @@ CASES: tuple[Convolution | Pooling | Dense, ...] = (
     # A VGG
     Convolution((4, 16, 16, 64), (3, 3), 64, {"padding": (1, 1)}, patches=True),
     Convolution((4, 16, 16, 64), (3, 3), 64, {"padding": (1, 1)}, pool=PAIRS),
+    Normalization((4, 16, 16, 64)),
+    Normalization((3, 9, 11, 20)),
     # What is not square, not dense, not one group
     Convolution((4, 17, 14, 12), (3, 5), 20, RECTANGLE, patches=True),
     Convolution((4, 17, 14, 12), (3, 5), 18, {**RECTANGLE, "groups": 3}),

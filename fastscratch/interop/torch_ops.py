@@ -143,12 +143,50 @@ def avgpool2d_backward(dy: Array, input_shape: Shape, kernel_size: Pair, **how: 
     return (images_from_torch(dx),)
 
 
+def channel_moments(x: Array) -> tuple[Array, ...]:
+    """Return mean and var."""
+    var, mean = torch.var_mean(images_to_torch(x), dim=(0, 2, 3), correction=0)
+    return mean.numpy(), var.numpy()
+
+
+def batchnorm2d(
+    x: Array, mean: Array, var: Array, weight: Array, bias: Array, *, relu: bool = False, eps: float = 1e-5
+) -> tuple[Array, ...]:
+    """Return y."""
+    mean_, var_, weight_, bias_ = (torch.from_numpy(vector) for vector in (mean, var, weight, bias))
+    y = functional.batch_norm(images_to_torch(x), mean_, var_, weight_, bias_, training=False, eps=eps)
+    return (images_from_torch(torch.relu(y) if relu else y),)
+
+
+def batchnorm2d_backward(
+    dy: Array,
+    x: Array,
+    mean: Array,
+    var: Array,
+    weight: Array,
+    bias: Array,
+    *,
+    relu: bool = False,
+    eps: float = 1e-5,
+) -> tuple[Array, ...]:
+    """Return dx, dweight and dbias, where mean and var are those of x."""
+    (y,) = batchnorm2d(x, mean, var, weight, bias, eps=eps)
+    gradient = images_to_torch(np.where(y > 0, dy, 0).astype(dy.dtype) if relu else dy)
+    mean_, var_, weight_ = (torch.from_numpy(vector) for vector in (mean, var, weight))
+    inv_std = 1 / torch.sqrt(var_ + eps)
+    dx, dweight, dbias = torch.ops.aten.native_batch_norm_backward(
+        gradient, images_to_torch(x), weight_, None, None, mean_, inv_std, True, eps, (True, True, True)
+    )
+    return images_from_torch(dx), dweight.numpy(), dbias.numpy()
+
+
 OPS: dict[str, Callable[..., tuple[Array, ...]]] = {
     function.__name__: function
     for function in (
         *(conv2d, conv2d_backward, conv2d_relu_maxpool2d, conv2d_relu_maxpool2d_backward),
         *(linear, linear_backward, im2col, col2im),
         *(maxpool2d, maxpool2d_backward, avgpool2d, avgpool2d_backward),
+        *(channel_moments, batchnorm2d, batchnorm2d_backward),
     )
 }
 """op -> what computes it here; an op of the kernels that PyTorch has no function for is not in it."""
