@@ -18,9 +18,11 @@ import numpy as np
 import fastscratch_kernels as kernels
 from fastscratch.op_cases import Array, Call
 
+Outputs = tuple[Array, ...]
+
 EPS = float(np.finfo(np.float32).eps)
 FLOOR = 4 * EPS
-"""Errors up to here are right, whatever the yardstick's: half of it is what rounding the result alone may do."""
+"""Errors up to here are right, whatever the yardstick's: eight roundings of the largest value."""
 
 FACTOR = 1.5
 """How many times the yardstick's error a plain sum may have, and Winograd's F(2x2, 3x3)."""
@@ -42,9 +44,6 @@ def limits(with_torch: bool) -> str:
         f"4 eps of float32, or if that is more, {FACTOR:g} times {yardstick}; {SHORTENED_FACTOR:g} times for "
         f"F(2x2, 5x5) under a pooling; {FAST_LIMIT:g} for precision fast"
     )
-
-
-Outputs = tuple[Array, ...]
 
 
 @dataclass(frozen=True)
@@ -120,17 +119,19 @@ def verify(
 def _outputs(call: Call, backend: str) -> Iterator[tuple[str, dict[str, Array]]]:
     """Yield each algorithm that `backend` has for a call, and what it computes in float32."""
     parameters = inspect.signature(getattr(kernels, call.op)).parameters
-    choices = ["auto", *(kernels.algorithms(backend) if "algorithm" in parameters else ())]
-    for name in choices:
-        variant = {"algorithm": name} if "algorithm" in parameters else {}
-        for precision in ("standard", "fast") if "precision" in parameters and name == WINOGRAD else ("",):
-            try:
-                outputs = call.run(np.float32, backend, **variant, **({"precision": precision} if precision else {}))
-            except ValueError:
-                if name != WINOGRAD:
-                    raise
-                continue  # it is for some windows only
-            yield name + (FAST if precision == "fast" else ""), outputs
+    variants: dict[str, dict[str, str]] = {"auto": {}}
+    if "algorithm" in parameters:
+        variants |= {name: {"algorithm": name} for name in kernels.algorithms(backend)}
+    if "precision" in parameters and WINOGRAD in variants:
+        variants[WINOGRAD + FAST] = {"algorithm": WINOGRAD, "precision": "fast"}
+    for name, variant in variants.items():
+        try:
+            outputs = call.run(np.float32, backend, **variant)
+        except ValueError:
+            if not name.startswith(WINOGRAD):
+                raise
+            continue  # that is for some windows only
+        yield name, outputs
 
 
 def worst(rows: Iterable[Row]) -> list[Row]:
