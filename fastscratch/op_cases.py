@@ -6,7 +6,9 @@ and gaps and groups and rectangles, windows that overlap, windows with more plac
 
 from __future__ import annotations
 
+import inspect
 import math
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +18,9 @@ import numpy as np
 import fastscratch_kernels as kernels
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+WINOGRAD, FAST = "winograd", ", fast"
+"""An algorithm, and what stands behind its name where precision is "fast"."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,28 @@ class Call:
     def run(self, dtype: Any, backend: str, **variant: str) -> dict[str, Array]:
         """Return the outputs by name, computed with floating-point arrays of `dtype`; `variant` goes to the op."""
         arrays = {
-            name: array.astype(dtype) if array.dtype.kind == "f" else array
-            for name, array in self.arrays.items()
+            name: array.astype(dtype) if array.dtype.kind == "f" else array for name, array in self.arrays.items()
         }
         outputs = getattr(kernels, self.op)(**arrays, **self.how, **variant, backend=backend)
-        return dict(zip(self.terms, outputs if isinstance(outputs, tuple) else (outputs,), strict=True))
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        return dict(zip(self.terms, (array for array in outputs if array is not None), strict=True))
+
+    def run_each_algorithm(self, dtype: Any, backend: str) -> Iterator[tuple[str, dict[str, Array]]]:
+        """Yield the name of each algorithm that `backend` has for this, "auto" first, and its outputs."""
+        parameters = inspect.signature(getattr(kernels, self.op)).parameters
+        variants: dict[str, dict[str, str]] = {"auto": {}}
+        if "algorithm" in parameters:
+            variants |= {name: {"algorithm": name} for name in kernels.algorithms(backend)}
+        if "precision" in parameters and WINOGRAD in variants:
+            variants[WINOGRAD + FAST] = {"algorithm": WINOGRAD, "precision": "fast"}
+        for name, variant in variants.items():
+            try:
+                outputs = self.run(dtype, backend, **variant)
+            except ValueError:
+                if not name.startswith(WINOGRAD):
+                    raise
+                continue  # that is for some windows only
+            yield name, outputs
 
 
 @dataclass(frozen=True)
@@ -152,11 +174,48 @@ class Normalization:
             yield Call("batchnorm2d_backward", _pair(self.x) + text, arrays, {"relu": relu}, terms)
 
 
+@dataclass(frozen=True)
+class Update:
+    """The number of parameters that an optimizer's step changes."""
+
+    size: int
+
+    def calls(self, rng: np.random.Generator) -> Iterator[Call]:
+        """Yield the steps of SGD, without momentum, with it, with Nesterov's, and of Adam."""
+        value, grad, mean = (_draw(rng, self.size) for _ in range(3))
+        arrays = {"value": value, "grad": grad}
+        yield Call("sgd_step", f"{self.size}", arrays, {"lr": 0.1}, {"value": 1})
+        for text, nesterov in (("momentum", False), ("Nesterov", True)):
+            how = {"lr": 0.1, "momentum": 0.9, "decay": 0.01, "nesterov": nesterov}
+            terms = {"value": 1, "velocity": 1}
+            yield Call("sgd_step", f"{self.size}, {text}", {**arrays, "velocity": mean}, how, terms)
+        moments = {"m": mean, "v": np.square(_draw(rng, self.size))}
+        how = {"lr": 0.01, "decay": 0.01, "shrink": 0.99}
+        yield Call("adam_step", f"{self.size}", {**arrays, **moments}, how, {"value": 1, "m": 1, "v": 1})
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """The rows and classes of a softmax."""
+
+    rows: int
+    classes: int
+
+    def calls(self, rng: np.random.Generator) -> Iterator[Call]:
+        """Yield the logarithm of softmax, and the gradient of the cross entropy behind it."""
+        text = f"{self.rows} x {self.classes}"
+        forward = Call("log_softmax", text, {"z": _draw(rng, self.rows, self.classes)}, {}, {"log_p": self.classes})
+        yield forward
+        q = np.abs(_draw(rng, self.rows, self.classes))
+        arrays = {**forward.run(np.float32, "numpy"), "q": q / q.sum(axis=1, keepdims=True)}
+        yield Call("cross_entropy_backward", text, arrays, {}, {"dz": self.classes})
+
+
 PAIRS = {"pool_kernel_size": (2, 2)}
 RECTANGLE = {"stride": (2, 1), "padding": (1, 3), "dilation": (1, 2)}
 OVERLAPPING = {"pool_kernel_size": (3, 3), "pool_stride": (2, 2), "pool_padding": (1, 1)}
 
-CASES: tuple[Convolution | Pooling | Dense | Normalization, ...] = (
+CASES: tuple[Convolution | Pooling | Dense | Normalization | Softmax | Update, ...] = (
     # The report's network
     Convolution((8, 32, 32, 3), (3, 3), 32),
     Convolution((8, 32, 32, 3), (3, 3), 32, pool=PAIRS),
@@ -165,6 +224,8 @@ CASES: tuple[Convolution | Pooling | Dense | Normalization, ...] = (
     Convolution((8, 5, 5, 64), (3, 3), 64),
     Dense(32, 576, 64),
     Dense(32, 64, 10),
+    Softmax(32, 10),
+    Update(4099),
     # A VGG
     Convolution((4, 16, 16, 64), (3, 3), 64, {"padding": (1, 1)}, patches=True),
     Convolution((4, 16, 16, 64), (3, 3), 64, {"padding": (1, 1)}, pool=PAIRS),
@@ -184,9 +245,9 @@ CASES: tuple[Convolution | Pooling | Dense | Normalization, ...] = (
 
 def every_call(seed: int = 0) -> Iterator[Call]:
     """Yield the calls of all cases, drawn anew from `seed`."""
-    rng = np.random.default_rng(seed)
     for case in CASES:
-        yield from case.calls(rng)
+        # A case draws the same numbers whatever other cases there are.
+        yield from case.calls(np.random.default_rng([seed, zlib.crc32(repr(case).encode())]))
 
 
 def _draw(rng: np.random.Generator, *shape: int) -> Array:

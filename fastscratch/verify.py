@@ -7,7 +7,6 @@ so many terms has at random.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-import fastscratch_kernels as kernels
-from fastscratch.op_cases import Array, Call
+from fastscratch.op_cases import FAST, WINOGRAD, Array, Call
 
 Outputs = tuple[Array, ...]
 
@@ -33,13 +31,14 @@ SHORTENED_FACTOR = 5.0
 FAST_LIMIT = 5e-5
 """What precision "fast" allows, whatever PyTorch's error: F(4x4, 3x3) multiplies by numbers up to 8 and back."""
 
-WINOGRAD, FAST = "winograd", ", fast"
-"""An algorithm, and what stands behind its name where precision is "fast"."""
+
+AT_RANDOM = "half an eps times the root of the number of terms of a sum"
+"""What a sum's rounding errors, half the last place now up and now down, come to."""
 
 
 def limits(with_torch: bool) -> str:
     """Say in a sentence how the limits come about."""
-    yardstick = "PyTorch's error" if with_torch else "half an eps times the root of the number of terms of a sum"
+    yardstick = "PyTorch's error" if with_torch else AT_RANDOM
     return (
         f"4 eps of float32, or if that is more, {FACTOR:g} times {yardstick}; {SHORTENED_FACTOR:g} times for "
         f"F(2x2, 5x5) under a pooling; {FAST_LIMIT:g} for precision fast"
@@ -109,29 +108,11 @@ def verify(
                 rows.append(_measure(call, name, "PyTorch", "-", array, exact, reference[name], None))
         torch_errors = {row.output: row.error for row in rows}
         for backend in backends:
-            for algorithm, outputs in _outputs(call, backend):
+            for algorithm, outputs in call.run_each_algorithm(np.float32, backend):
                 for name, array in outputs.items():
                     theirs = torch_errors.get(name)
                     rows.append(_measure(call, name, backend, algorithm, array, exact, reference[name], theirs))
         yield rows
-
-
-def _outputs(call: Call, backend: str) -> Iterator[tuple[str, dict[str, Array]]]:
-    """Yield each algorithm that `backend` has for a call, and what it computes in float32."""
-    parameters = inspect.signature(getattr(kernels, call.op)).parameters
-    variants: dict[str, dict[str, str]] = {"auto": {}}
-    if "algorithm" in parameters:
-        variants |= {name: {"algorithm": name} for name in kernels.algorithms(backend)}
-    if "precision" in parameters and WINOGRAD in variants:
-        variants[WINOGRAD + FAST] = {"algorithm": WINOGRAD, "precision": "fast"}
-    for name, variant in variants.items():
-        try:
-            outputs = call.run(np.float32, backend, **variant)
-        except ValueError:
-            if not name.startswith(WINOGRAD):
-                raise
-            continue  # that is for some windows only
-        yield name, outputs
 
 
 def worst(rows: Iterable[Row]) -> list[Row]:
@@ -173,7 +154,7 @@ def _limit(call: Call, algorithm: str, terms: int, theirs: float | None) -> floa
     """Return what the error of an output may be that sums up so many terms."""
     if algorithm.endswith(FAST):
         return FAST_LIMIT
-    at_random = EPS * math.sqrt(terms) / 2  # half the last place, now up and now down, at every step of the sum
+    at_random = EPS * math.sqrt(terms) / 2
     # A block of the form that F(2x2, 5x5) may compute
     shortened = call.op == "conv2d_relu_maxpool2d" and call.arrays["w"].shape[:2] == (5, 5)
     factor = SHORTENED_FACTOR if shortened and algorithm in ("auto", WINOGRAD) else FACTOR

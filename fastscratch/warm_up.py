@@ -11,7 +11,7 @@ from fastscratch.op_cases import Call
 
 
 def warm_up(calls: Iterable[Call]) -> Iterator[Call]:
-    """Run each call once in float32 and once in float64 on the Numba backend, which compiles what it needs.
+    """Run each call in float32 and in float64 on the Numba backend by each algorithm, which compiles what it needs.
 
     Parameters
     ----------
@@ -34,7 +34,8 @@ def warm_up(calls: Iterable[Call]) -> Iterator[Call]:
     try:
         for call in calls:
             for dtype in (np.float32, np.float64):
-                call.run(dtype, "numba")
+                for _ in call.run_each_algorithm(dtype, "numba"):
+                    pass
             yield call
     finally:
         logger.setLevel(before)

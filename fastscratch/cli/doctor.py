@@ -102,7 +102,7 @@ def print_verification() -> int:
     print("error: the distance from float64, over the largest value; PyTorch: its own error there")
     print(f"limit: {verify.limits(with_torch=bool(torch_ops))}")
     if torch_ops:
-        print(f"limit of PyTorch itself: {verify.limits(with_torch=False)}")
+        print(f"limit of PyTorch itself: the same, with {verify.AT_RANDOM} for its error")
     for name, reason in backends().items():
         if reason is not None:
             print(f"not verified: {name}: {reason}")

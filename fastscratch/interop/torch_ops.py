@@ -180,13 +180,25 @@ def batchnorm2d_backward(
     return images_from_torch(dx), dweight.numpy(), dbias.numpy()
 
 
+def log_softmax(z: Array) -> tuple[Array, ...]:
+    """Return log p."""
+    return (functional.log_softmax(torch.from_numpy(z), dim=1).numpy(),)
+
+
+def cross_entropy_backward(log_p: Array, q: Array) -> tuple[Array, ...]:
+    """Return dz."""
+    gradient = torch.from_numpy(q) / -len(q)
+    backward = torch.ops.aten._log_softmax_backward_data
+    return (backward(gradient, torch.from_numpy(log_p), 1, gradient.dtype).numpy(),)
+
+
 OPS: dict[str, Callable[..., tuple[Array, ...]]] = {
     function.__name__: function
     for function in (
         *(conv2d, conv2d_backward, conv2d_relu_maxpool2d, conv2d_relu_maxpool2d_backward),
         *(linear, linear_backward, im2col, col2im),
         *(maxpool2d, maxpool2d_backward, avgpool2d, avgpool2d_backward),
-        *(channel_moments, batchnorm2d, batchnorm2d_backward),
+        *(channel_moments, batchnorm2d, batchnorm2d_backward, log_softmax, cross_entropy_backward),
     )
 }
 """op -> what computes it here; an op of the kernels that PyTorch has no function for is not in it."""
