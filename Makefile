@@ -12,7 +12,7 @@ PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := pyproject.toml setup.py $(wildcard kernels/fastscratch_kernels/*.pyx kernels/fastscratch_kernels/*.pxd kernels/fastscratch_kernels/tile*)
 
 .DEFAULT_GOAL := help
-.PHONY: help train test pytest lint types format tables clean
+.PHONY: help train test pytest coverage lint types format tables clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,11 @@ test: $(VENV)/installed-dev lint types pytest  ## Lint, check types, run all tes
 pytest: $(VENV)/installed-dev  ## Run the tests and the docs' code blocks
 	$(BIN)/python -m pytest
 
+coverage: $(VENV)/installed-dev  ## Run all tests, the Numba kernels' once more as plain Python, and tell which lines ran
+	$(BIN)/python -m pytest -q --cov --cov-report=
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/kernels -k numba -m "not large" --cov --cov-append --cov-report=
+	$(BIN)/python -m coverage report --skip-covered --show-missing
+
 lint: $(VENV)/installed-dev  ## Check style and formatting rules
 	$(BIN)/ruff check .
 	PATH="$(BIN):$$PATH" cython-lint kernels
@@ -50,5 +55,5 @@ tables: $(VENV)/installed-dev  ## Fill the docs' tables from the results files
 	$(BIN)/python experiments/tables.py
 
 clean:  ## Remove what was built, .venv included
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -126,8 +126,8 @@ def _caches() -> Iterator[Finding]:
         yield _folder("data", data.root())
     except ValueError as error:  # FASTSCRATCH_DATA names a file
         yield Finding("cache of data", str(error), trouble=True)
-    numba = os.environ.get("NUMBA_CACHE_DIR")
-    yield _folder("compiled kernels", Path(numba) if numba else Path(fastscratch_kernels.__file__).parent)
+    if (folder := fastscratch_kernels.numba_cache()) is not None:
+        yield _folder("compiled kernels", folder)
 
 
 def _folder(what: str, path: Path) -> Finding:

@@ -32,10 +32,13 @@ FLOORS = (
         "fastscratch.interop",
         "fastscratch.config",
         "fastscratch.doctor",
+        "fastscratch.op_cases",
         "fastscratch.pictures",
         "fastscratch.profiling",
         "fastscratch.run",
         "fastscratch.trained",
+        "fastscratch.verify",
+        "fastscratch.warm_up",
     ),
     ("fastscratch.cli", "fastscratch.__main__"),
 )

@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 
-def show(heads: Sequence[str], rows: Iterable[Sequence[Any]], *, text_columns: int = 1) -> None:
+def show(
+    heads: Sequence[str], rows: Iterable[Sequence[Any]], *, text_columns: int = 1, least_width: int = 0
+) -> None:
     """Print a table.
 
     Parameters
@@ -22,13 +24,18 @@ def show(heads: Sequence[str], rows: Iterable[Sequence[Any]], *, text_columns: i
         What the cells hold; written by ``str``, nothing in them is read as markup.
     text_columns : int
         So many columns, from the left, are aligned left; the others hold numbers, aligned right.
+    least_width : int
+        So many characters fit into a line of a pipe or a file, at least.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, head in enumerate(heads):
         table.add_column(head, justify="left" if index < text_columns else "right", overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, least_width)
+    console.print(table)
 
 
 def percent(share: float | None) -> str:

@@ -12,6 +12,7 @@ README.md in this folder has the table op x backend and the way to add a kernel.
 """
 
 from ._algorithms import algorithms, selected_precision, use_precision
+from ._cache import numba_cache
 from ._isa import isa
 from ._registry import (
     BackendUnavailableError,
@@ -61,6 +62,7 @@ __all__ = [
     "log_softmax",
     "maxpool2d",
     "maxpool2d_backward",
+    "numba_cache",
     "selected_backend",
     "selected_precision",
     "set_num_threads",

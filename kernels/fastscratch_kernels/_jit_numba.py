@@ -1,23 +1,55 @@
-"""How the Numba kernels are compiled, and the one form in which they get their arrays."""
+"""How the Numba kernels are compiled, what is said about it, and the one form in which they get their arrays."""
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
 import numpy as np
+from numba.core import event
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def compiled(function: Function, *, leaf: bool = False) -> Function:
+_EVENTS: Any = event
+
+
+class _FirstUse(event.Listener):
+    """Says once in a process that kernels are being compiled, so that nobody takes a minute's silence for a fault."""
+
+    def on_start(self, happening: Any) -> None:
+        if happening.data["dispatcher"].py_func.__module__.startswith(f"{__package__}."):
+            _EVENTS.unregister("numba:compile", self)
+            # As a warning, for that is what Python shows on the standard error stream where nothing is configured.
+            logging.getLogger(__package__).warning(
+                "compiling Numba kernels, once per machine; `fastscratch doctor --warm-up` does it ahead"
+            )
+
+    def on_end(self, happening: Any) -> None:
+        pass
+
+
+_EVENTS.register("numba:compile", _FirstUse())  # kernels that lie in the cache are loaded, which is no such event
+
+
+def compiled(function: Function, *, leaf: bool = False, quick: bool = False) -> Function:
     """Compile `function` with Numba at its first call, and keep the machine code on disk for the next process.
 
     The code is kept beside the source; where that folder is read-only, in the user's cache folder; in NUMBA_CACHE_DIR
     where that is set. Where no folder can be written, every process compiles anew, and a RuntimeWarning says so.
+
+    Parameters
+    ----------
+    function : callable
+        What Numba understands.
+    leaf : bool
+        See `leaf`.
+    quick : bool
+        Whether it is over before another thread could do anything: then it keeps the interpreter's lock.
 
     Notes
     -----
@@ -26,7 +58,7 @@ def compiled(function: Function, *, leaf: bool = False) -> Function:
     ``parallel=True``: it takes ten times as long to compile; `_parallel` hands chunks to threads instead.
     """
     options: dict[str, Any] = {
-        "nogil": True,
+        "nogil": not quick,
         "fastmath": {"contract"},
         "error_model": "numpy",
         "_nrt": not leaf,

@@ -13,20 +13,32 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from ._threads import get_num_threads
+from ._denormals_numba import flush_denormals, restore_denormals
+from ._threads import threads_set
 
 
 class _Job:
     """One call's chunks; whoever asks next gets the next one."""
 
-    def __init__(self, function: Callable[..., None], arguments: tuple[Any, ...], count: int, size: int) -> None:
-        self.function, self.arguments, self.count, self.size = function, arguments, count, size
+    def __init__(
+        self, function: Callable[..., None], arguments: tuple[Any, ...], count: int, size: int, flush: bool
+    ) -> None:
+        self.function, self.arguments, self.count, self.size, self.flush = function, arguments, count, size, flush
         self.chunks = -(-count // size)
         self._tickets = itertools.count()  # its `next` is atomic
         self.finished: SimpleQueue[BaseException | None] = SimpleQueue()  # one entry a chunk of a helper
 
     def work(self, helper: bool) -> int:
         """Do chunks until none is left; return how many."""
+        if not self.flush:
+            return self._work(helper)
+        state = flush_denormals()
+        try:
+            return self._work(helper)
+        finally:
+            restore_denormals(state)
+
+    def _work(self, helper: bool) -> int:
         done = 0
         while (ticket := next(self._tickets)) < self.chunks:
             start = ticket * self.size
@@ -82,7 +94,7 @@ if hasattr(os, "register_at_fork"):  # not on every system
     os.register_at_fork(after_in_child=_forget)
 
 
-def run_chunks(function: Callable[..., None], count: int, size: int, *arguments: Any) -> None:
+def run_chunks(function: Callable[..., None], count: int, size: int, *arguments: Any, flush: bool = True) -> None:
     """Call ``function(*arguments, start, stop)`` for every chunk of `size` out of ``range(count)``.
 
     Parameters
@@ -93,6 +105,9 @@ def run_chunks(function: Callable[..., None], count: int, size: int, *arguments:
         How many items there are and how many make a chunk; both from the shapes alone.
     *arguments
         What `function` takes before `start` and `stop`.
+    flush : bool
+        Whether denormal numbers count as zero meanwhile. Not in kernels that move and compare numbers rather than
+        compute with them, nor in those whose Cython twin keeps them.
 
     Notes
     -----
@@ -101,8 +116,8 @@ def run_chunks(function: Callable[..., None], count: int, size: int, *arguments:
     """
     if count <= 0:
         return
-    threads = min(get_num_threads(), -(-count // size)) if count > size else 1
-    job = _Job(function, arguments, count, size)
+    threads = min(threads_set(), -(-count // size)) if count > size else 1
+    job = _Job(function, arguments, count, size, flush)
     if threads == 1:
         job.work(helper=False)
     else:

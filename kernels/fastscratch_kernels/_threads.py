@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import operator
 import os
+import sys
 from pathlib import Path
 
 _num_threads: int | None = None
+_team_lost = False  # whether this process is the fork of one whose OpenMP threads it lacks
+_told = False  # whether that was said
 
 
 @functools.cache  # every kernel asks, and the answer lies in a file
@@ -69,7 +73,28 @@ def get_num_threads() -> int:
     ------
     ValueError
         If nothing was set, and FASTSCRATCH_NUM_THREADS is not a whole number of at least 1.
+
+    Notes
+    -----
+    It is 1, whatever was set, in a process that was forked after its parent had loaded the Cython kernels: GNU OpenMP
+    would wait there forever for threads that only the parent has. Numba's kernels go on with the number set. A process
+    that is started by other means ("spawn", "forkserver") is not concerned.
     """
+    global _told
+    threads = threads_set()
+    if not _team_lost or threads == 1:
+        return threads
+    if not _told:
+        _told = True
+        logging.getLogger(__package__).warning(
+            "this process was forked after the Cython kernels were loaded: they use one thread here; start it by "
+            "'spawn' for more"
+        )
+    return 1
+
+
+def threads_set() -> int:
+    """Return the number of threads without the exception that `get_num_threads` makes for OpenMP."""
     if _num_threads is not None:
         return _num_threads
     text = os.environ.get("FASTSCRATCH_NUM_THREADS")
@@ -87,3 +112,12 @@ def set_from_environment() -> None:
 
 def _is_number(text: str) -> bool:
     return text.isdecimal() and int(text) >= 1
+
+
+def _after_fork() -> None:
+    global _team_lost
+    _team_lost = f"{__package__}._tiles" in sys.modules
+
+
+if hasattr(os, "register_at_fork"):  # not on every system
+    os.register_at_fork(after_in_child=_after_fork)

@@ -69,7 +69,18 @@ def avgpool2d(x: Array, out: Array, kernel: Pair, stride: Pair, padding: Pair, c
     """Fill `out` (N, OH, OW, C) with the mean of each window of `x` (N, H, W, C), zeros beyond the border."""
     n, oh, ow, c = out.shape
     cost = oh * ow * c * kernel[0] * kernel[1]
-    run_chunks(_avgpool2d_images, n, chunk_size(n, cost), frozen(x), out, kernel, stride, padding, count_include_pad)
+    run_chunks(
+        _avgpool2d_images,
+        n,
+        chunk_size(n, cost),
+        frozen(x),
+        out,
+        kernel,
+        stride,
+        padding,
+        count_include_pad,
+        flush=False,
+    )
 
 
 def avgpool2d_backward(
@@ -79,5 +90,14 @@ def avgpool2d_backward(
     n, oh, ow, c = dy.shape
     cost = oh * ow * c * kernel[0] * kernel[1]
     run_chunks(
-        _avgpool2d_backward_images, n, chunk_size(n, cost), frozen(dy), dx, kernel, stride, padding, count_include_pad
+        _avgpool2d_backward_images,
+        n,
+        chunk_size(n, cost),
+        frozen(dy),
+        dx,
+        kernel,
+        stride,
+        padding,
+        count_include_pad,
+        flush=False,
     )

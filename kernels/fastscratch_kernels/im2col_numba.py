@@ -66,10 +66,14 @@ def _col2im_images(
 def im2col(x: Array, out: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
     """Fill `out` (N, OH, OW, KH * KW * C) with the patches of `x` (N, H, W, C), zeros beyond the border."""
     n, oh, ow, k = out.shape
-    run_chunks(_im2col_images, n, chunk_size(n, oh * ow * k), frozen(x), out, kernel, stride, padding, dilation)
+    run_chunks(
+        _im2col_images, n, chunk_size(n, oh * ow * k), frozen(x), out, kernel, stride, padding, dilation, flush=False
+    )
 
 
 def col2im(cols: Array, out: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
     """Fill `out` (N, H, W, C) with the sums of the entries of `cols` (N, OH, OW, KH * KW * C) read from there."""
     n, oh, ow, k = cols.shape
-    run_chunks(_col2im_images, n, chunk_size(n, oh * ow * k), frozen(cols), out, kernel, stride, padding, dilation)
+    run_chunks(
+        _col2im_images, n, chunk_size(n, oh * ow * k), frozen(cols), out, kernel, stride, padding, dilation, flush=False
+    )

@@ -74,7 +74,7 @@ def maxpool2d(x: Array, out: Array, argmax: Array, kernel: Pair, stride: Pair, p
     """
     n, oh, ow, c = out.shape
     cost = oh * ow * c * kernel[0] * kernel[1]
-    run_chunks(_maxpool2d_images, n, chunk_size(n, cost), frozen(x), out, argmax, kernel, stride, padding)
+    run_chunks(_maxpool2d_images, n, chunk_size(n, cost), frozen(x), out, argmax, kernel, stride, padding, flush=False)
 
 
 def maxpool2d_backward(dy: Array, argmax: Array, dx: Array, kernel: Pair, stride: Pair, padding: Pair) -> None:
@@ -85,5 +85,14 @@ def maxpool2d_backward(dy: Array, argmax: Array, dx: Array, kernel: Pair, stride
     n, oh, ow, c = dy.shape
     cost = oh * ow * c * kernel[0] * kernel[1]
     run_chunks(
-        _maxpool2d_backward_images, n, chunk_size(n, cost), frozen(dy), frozen(argmax), dx, kernel, stride, padding
+        _maxpool2d_backward_images,
+        n,
+        chunk_size(n, cost),
+        frozen(dy),
+        frozen(argmax),
+        dx,
+        kernel,
+        stride,
+        padding,
+        flush=False,
     )

@@ -102,6 +102,7 @@ def specializations():
     }
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_results_do_not_depend_on_the_number_of_threads(rng, dtype):
     state = rng.bit_generator.state
@@ -203,6 +204,7 @@ def test_one_chunk_or_one_thread_stays_in_the_calling_thread():
     assert names == {threading.current_thread().name}
 
 
+@pytest.mark.large
 def test_four_threads_at_once_get_the_results_of_one(rng):
     kernels.set_num_threads(2)
     x, w = rng.standard_normal((12, 20, 20, 8)), rng.standard_normal((3, 3, 8, 16))
@@ -275,6 +277,7 @@ print("equal")
     assert done.stdout.strip() == "equal", done.stderr
 
 
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 def test_the_cache_goes_where_it_is_told_to(tmp_path):
     code = "import numpy as np, fastscratch_kernels as k; k.im2col(np.ones((1, 3, 3, 1)), 2, backend='numba')"
     done = run_python(code, NUMBA_CACHE_DIR=str(tmp_path))
@@ -296,3 +299,18 @@ def test_where_nothing_can_be_cached_kernels_compile_and_say_so(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert double(4) == 8
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+def test_compiling_is_said_once_and_loading_from_the_cache_is_not(tmp_path):
+    code = """
+import numpy as np, fastscratch_kernels as k
+for dtype in (np.float32, np.float64):
+    k.im2col(np.ones((1, 3, 3, 1), dtype), 2, backend="numba")
+"""
+    first, second = (run_python(code, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
+    assert first.returncode == second.returncode == 0
+    assert first.stderr == (
+        "compiling Numba kernels, once per machine; `fastscratch doctor --warm-up` does it ahead\n"
+    )
+    assert second.stderr == ""

@@ -173,6 +173,7 @@ REPORT_LAYERS = (
 """The report's layers with all their channels, and images that leave remainders: what fast paths are made for."""
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize("case", REPORT_LAYERS, ids=str)
 @pytest.mark.parametrize("backend", [name for name in kernels.available("conv2d") if name != "numpy"])

@@ -68,6 +68,7 @@ def large_arguments(op):
     return {"dy": array(y.shape), "argmax": argmax, "x": x, "w": w}, {}
 
 
+@pytest.mark.large
 @pytest.mark.parametrize(
     ("op", "backend"), [pytest.param(op, name) for op in cases.CASES for name in kernels.available(op)]
 )
