@@ -101,11 +101,18 @@ class Section:
         self.machine = machine()
         self.path = Path(path) if path else default_path(self.machine)
         self.name = name
-        self.data: dict[str, Any] = {"settings": settings, "rows": []}
+        self.failures: list[str] = []
+        self.data: dict[str, Any] = {"settings": settings, "rows": [], "failures": self.failures}
 
     def add(self, row: dict[str, Any]) -> None:
         """Add a row and write the file."""
         self.data["rows"].append(row)
+        self.write()
+
+    def fail(self, what: str, error: Exception) -> None:
+        """Say what could not be measured and why, here and in the file; the other rows are still worth having."""
+        self.failures.append(f"{what}: {error}")
+        print(f"failed: {self.failures[-1]}", file=sys.stderr)
         self.write()
 
     def write(self) -> None:

@@ -19,6 +19,7 @@ from console import chosen, main, table
 from contest import (
     KEEP_MEMORY,
     QUICK,
+    EngineError,
     Measured,
     Pace,
     best_torch,
@@ -122,7 +123,7 @@ def run(options: Options) -> int:
             lines = [*_steps(options, rows, backends, threads, pace, results)]
             table(("network", "batch", *COMPARED, "MiB", "PyTorch MiB"), lines)
     print("\nratio: PyTorch's time / fastscratch's, median over the rounds; range: least and most")
-    return 0
+    return int(bool(results.failures))
 
 
 def _steps(
@@ -137,8 +138,12 @@ def _steps(
         contestants = torch_contestants(options.compile)
         contestants += [fastscratch_contestant(name, row.precision) for name in ours]
         task = {"kind": "training", "network": row.network, "batch": row.batch, "count": options.images}
-        with started(contestants, threads, environment) as processes:
-            measured = compete(processes, task, pace, tolerance=TOLERANCES[row.precision])
+        try:
+            with started(contestants, threads, environment) as processes:
+                measured = compete(processes, task, pace, tolerance=TOLERANCES[row.precision])
+        except EngineError as error:
+            results.fail(f"{row.network}, batch {row.batch} {row.precision}".rstrip(), error)
+            continue
         what = dataclasses.asdict(row) | {"threads": threads}
         results.add(what | _result(measured))
         for line in _compared(measured):
@@ -159,7 +164,11 @@ def _layers(
                     side = "backward" if backward else "forward"
                     _tell(f"{shape.name} {side}, threads: {count}")
                     task = {"kind": "op", "shape": key(shape), "batch": shape.batch, "backward": backward}
-                    measured = compete(processes, task, pace, tolerance=TOLERANCES[""])
+                    try:
+                        measured = compete(processes, task, pace, tolerance=TOLERANCES[""])
+                    except EngineError as error:
+                        results.fail(f"{shape.name} {side}", error)
+                        continue
                     what = {"layer": shape.name, "batch": shape.batch, "pass": side, "threads": count}
                     results.add(what | {"flops": shape.flops(shape.batch, backward)} | _result(measured))
                     for line in _compared(measured):
