@@ -8,6 +8,7 @@ So a drift of the machine meets all of them alike, and only ratios within a roun
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -99,19 +100,23 @@ class Measured:
         return statistics.median(self.seconds)
 
 
+def environment(threads: int, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables of a process that is measured: so many threads, and no advice for another processor."""
+    kept = {name: value for name, value in os.environ.items() if name not in HANDICAPS}
+    return kept | dict.fromkeys(THREAD_VARIABLES, str(threads)) | dict(extra or {})
+
+
 class Process:
     """A worker and the pipes to it."""
 
-    def __init__(self, contestant: Contestant, threads: int, environment: Mapping[str, str]) -> None:
+    def __init__(self, contestant: Contestant, threads: int, extra: Mapping[str, str] | None = None) -> None:
         self.contestant = contestant
-        variables = {name: value for name, value in os.environ.items() if name not in HANDICAPS}
-        variables |= dict.fromkeys(THREAD_VARIABLES, str(threads)) | dict(environment)
         self._process = subprocess.Popen(
             [sys.executable, str(HERE / "worker.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=variables,
+            env=environment(threads, extra),
         )
         self.ask(**contestant.settings)
 
@@ -144,13 +149,13 @@ class Process:
 
 @contextlib.contextmanager
 def started(
-    contestants: Sequence[Contestant], threads: int, environment: Mapping[str, str] | None = None
+    contestants: Sequence[Contestant], threads: int, extra: Mapping[str, str] | None = None
 ) -> Iterator[list[Process]]:
-    """Start a process for each contestant, and end all of them in the end."""
+    """Start a process for each contestant, with `extra` variables, and end all of them in the end."""
     with contextlib.ExitStack() as stack:
         processes = []
         for contestant in contestants:
-            process = Process(contestant, threads, environment or {})
+            process = Process(contestant, threads, extra)
             stack.callback(process.close)
             processes.append(process)
         yield processes
@@ -244,6 +249,19 @@ def ratio(ours: Measured, theirs: Measured) -> tuple[float, float, float]:
     """Return how many times as long `theirs` takes as `ours`: median, least and most over the rounds of both."""
     both = [b / a for a, b in zip(ours.seconds, theirs.seconds, strict=False)]
     return statistics.median(both), min(both), max(both)
+
+
+def as_row(measured: Mapping[str, Measured]) -> dict[str, Any]:
+    """Return the numbers of a row for a results file: every round of everyone, and PyTorch's time over theirs."""
+    best = best_torch(measured)
+    return {
+        "best_torch": best,
+        "engines": {name: dataclasses.asdict(one) for name, one in measured.items()},
+        "ratios": {
+            name: dict(zip(("median", "least", "most"), ratio(one, measured[best]), strict=True))
+            for name, one in measured.items()
+        },
+    }
 
 
 def best_torch(measured: Mapping[str, Measured]) -> str:

@@ -22,6 +22,7 @@ from contest import (
     EngineError,
     Measured,
     Pace,
+    as_row,
     best_torch,
     compete,
     fastscratch_contestant,
@@ -129,7 +130,6 @@ def run(options: Options) -> int:
 def _steps(
     options: Options, rows: list[Row], backends: list[str], threads: int, pace: Pace, results: Section
 ) -> Iterator[tuple[Any, ...]]:
-    environment = KEEP_MEMORY if options.keep_memory else {}
     for row in rows:
         ours = [name for name in backends if not row.precision or name in FAST_BACKENDS]
         if not ours:
@@ -139,13 +139,13 @@ def _steps(
         contestants += [fastscratch_contestant(name, row.precision) for name in ours]
         task = {"kind": "training", "network": row.network, "batch": row.batch, "count": options.images}
         try:
-            with started(contestants, threads, environment) as processes:
+            with started(contestants, threads, KEEP_MEMORY if options.keep_memory else None) as processes:
                 measured = compete(processes, task, pace, tolerance=TOLERANCES[row.precision])
         except EngineError as error:
             results.fail(f"{row.network}, batch {row.batch} {row.precision}".rstrip(), error)
             continue
         what = dataclasses.asdict(row) | {"threads": threads}
-        results.add(what | _result(measured))
+        results.add(what | as_row(measured))
         for line in _compared(measured):
             mine, best = measured[line[0]], measured[best_torch(measured)]
             yield (row.network, row.batch, *line, f"{mine.peak:.0f}", f"{best.peak:.0f}")
@@ -154,11 +154,10 @@ def _steps(
 def _layers(
     options: Options, backends: list[str], threads: int, pace: Pace, results: Section
 ) -> Iterator[tuple[Any, ...]]:
-    environment = KEEP_MEMORY if options.keep_memory else {}
     contestants = torch_contestants() + [fastscratch_contestant(name) for name in backends]
     shapes = (*CONVOLUTIONS, *BLOCKS)
     for count in sorted({1, threads}):
-        with started(contestants, count, environment) as processes:
+        with started(contestants, count, KEEP_MEMORY if options.keep_memory else None) as processes:
             for shape in shapes[:: len(shapes) - 1] if options.quick else shapes:
                 for backward in (False, True):
                     side = "backward" if backward else "forward"
@@ -170,22 +169,9 @@ def _layers(
                         results.fail(f"{shape.name} {side}", error)
                         continue
                     what = {"layer": shape.name, "batch": shape.batch, "pass": side, "threads": count}
-                    results.add(what | {"flops": shape.flops(shape.batch, backward)} | _result(measured))
+                    results.add(what | {"flops": shape.flops(shape.batch, backward)} | as_row(measured))
                     for line in _compared(measured):
                         yield (shape.name, side, count, *line)
-
-
-def _result(measured: dict[str, Measured]) -> dict[str, Any]:
-    """Return the numbers of a row for the file: every round of everyone, and the ratios."""
-    best = best_torch(measured)
-    return {
-        "best_torch": best,
-        "engines": {name: dataclasses.asdict(one) for name, one in measured.items()},
-        "ratios": {
-            name: dict(zip(("median", "least", "most"), ratio(one, measured[best]), strict=True))
-            for name, one in measured.items()
-        },
-    }
 
 
 def _compared(measured: dict[str, Measured]) -> Iterator[tuple[str, ...]]:
