@@ -10,7 +10,7 @@ from typing import TypeVar
 from contest import EngineError
 
 from fastscratch.cli.parsing import parse
-from fastscratch_kernels import BackendUnavailableError
+from fastscratch_kernels import BackendUnavailableError, available_cores
 
 T = TypeVar("T")
 USER_ERROR = 2
@@ -49,6 +49,29 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, text_column
             cell.ljust(width) if place < text_columns else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip())  # fmt: skip
+
+
+def tell(text: str) -> None:
+    """Say on the standard error stream what is being measured."""
+    print(f"... {text}", file=sys.stderr, flush=True)
+
+
+def thread_count(threads: int | None) -> int:
+    """Return a number of threads as an option gave it; none is every core that this process may use."""
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+    return available_cores() if threads is None else threads
+
+
+def whole_numbers(what: str, words: str) -> list[int]:
+    """Return the numbers, each at least 1, in a comma-separated list."""
+    try:
+        numbers = [int(word) for word in words.split(",")]
+    except ValueError:
+        numbers = [0]
+    if min(numbers) < 1:
+        raise ValueError(f"{what} must be whole numbers of at least 1, got {words!r}")
+    return numbers
 
 
 def chosen(what: str, words: str, known: Sequence[str]) -> list[str]:

@@ -22,6 +22,9 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 MOST_CALLS = 20_000
+TOLERANCE = 2e-3
+"""How far results of two engines may lie apart, relative to their size."""
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTSCRATCH_NUM_THREADS")
 # With these set for another processor, BLAS may run at half its speed.
 HANDICAPS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
@@ -43,10 +46,16 @@ class Contestant:
         As tables have it.
     settings : mapping
         The worker's first line.
+    variables : mapping
+        Environment variables of its process alone.
+    task : mapping
+        What it is told beside the others' task.
     """
 
     name: str
     settings: Mapping[str, Any]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    task: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_torch(self) -> bool:
@@ -103,7 +112,12 @@ class Measured:
 def environment(threads: int, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the variables of a process that is measured: so many threads, and no advice for another processor."""
     kept = {name: value for name, value in os.environ.items() if name not in HANDICAPS}
-    return kept | dict.fromkeys(THREAD_VARIABLES, str(threads)) | dict(extra or {})
+    return kept | thread_variables(threads) | dict(extra or {})
+
+
+def thread_variables(threads: int) -> dict[str, str]:
+    """Return the variables that give every library so many threads."""
+    return dict.fromkeys(THREAD_VARIABLES, str(threads))
 
 
 class Process:
@@ -116,7 +130,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment(threads, extra),
+            env=environment(threads, {**(extra or {}), **contestant.variables}),
         )
         self.ask(**contestant.settings)
 
@@ -191,7 +205,12 @@ QUICK = Pace(rounds=2, seconds=0.02, budget=2.0)
 
 
 def compete(
-    processes: Sequence[Process], task: Mapping[str, Any], pace: Pace, *, tolerance: float = 2e-3
+    processes: Sequence[Process],
+    task: Mapping[str, Any],
+    pace: Pace,
+    *,
+    tolerance: float = TOLERANCE,
+    calls: int | None = None,
 ) -> dict[str, Measured]:
     """Let the processes do the same task in turn.
 
@@ -204,6 +223,8 @@ def compete(
     pace : Pace
     tolerance : float
         How far results may lie apart, relative to the size of the first one's; losses or norms and weighted sums.
+    calls : int, optional
+        Calls of a round; by default so many that the first contestant takes ``pace.seconds``.
 
     Returns
     -------
@@ -218,14 +239,15 @@ def compete(
     measured = {process.contestant.name: Measured() for process in processes}
     checks = []
     for process in processes:
-        reply = process.ask(do="prepare", **task)
+        reply = process.ask(do="prepare", **task, **process.contestant.task)
         measured[process.contestant.name].first_seconds = reply["first_seconds"]
         checks.append(reply["check"])
     for process, check in zip(processes, checks, strict=True):
         _compare(process.contestant.name, check, processes[0].contestant.name, checks[0], tolerance)
 
-    once = processes[0].ask(do="time", calls=1)["seconds"]
-    calls = min(MOST_CALLS, max(3, math.ceil(pace.seconds / once)))
+    if calls is None:
+        once = processes[0].ask(do="time", calls=1)["seconds"]
+        calls = min(MOST_CALLS, max(3, math.ceil(pace.seconds / once)))
     for turn in range(pace.rounds):
         for place in range(len(processes)):
             process = processes[(turn + place) % len(processes)]

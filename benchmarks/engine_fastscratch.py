@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from networks import NETWORKS, random_images
+from rungs import Rung, build
 from shapes import AnyShape, Conv, Dense, Patches, inputs
 from tasks import LEARNING_RATE, Batches, Task
 
@@ -71,6 +72,11 @@ class FastscratchEngine:
             return [array for array in out if array is not None] if isinstance(out, tuple) else [out]
 
         return Task(call, result)
+
+    def rung(self, shape: Conv, batch: int, rung: dict[str, Any]) -> Task:
+        """Return forward and backward of one convolution or block on a rung of the ladder."""
+        call = build(shape, Rung(**rung), batch)
+        return Task(call, call)
 
 
 def _forward(shape: AnyShape, arrays: dict[str, np.ndarray]) -> Any:

@@ -253,6 +253,11 @@ ALL = {key(shape): shape for shape in (*CONVOLUTIONS, *BLOCKS, *POOLINGS, *DENSE
 """Every shape by its key."""
 
 
+def found(shape: str | dict[str, Any]) -> AnyShape:
+    """Return the shape with this key, or the convolution with these fields."""
+    return ALL[shape] if isinstance(shape, str) else Conv(**shape)
+
+
 def inputs(shape: AnyShape, batch: int, dtype: Any = np.float32, seed: int = 0) -> dict[str, np.ndarray]:
     """Return what an op of this shape takes, normal numbers that are the same each time.
 

@@ -15,10 +15,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from console import chosen, main, table
+from console import chosen, main, table, tell, thread_count
 from contest import (
     KEEP_MEMORY,
     QUICK,
+    TOLERANCE,
     EngineError,
     Measured,
     Pace,
@@ -32,8 +33,6 @@ from contest import (
 )
 from record import Section, section
 from shapes import BLOCKS, CONVOLUTIONS, key
-
-from fastscratch_kernels import available_cores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +57,8 @@ FAST_BACKENDS = ("cython",)
 
 COMPARED = ("backend", "ms", "PyTorch ms", "at its best", "ratio", "range")
 
-TOLERANCES = {"": 2e-3, "fast": 1e-2}
-"""How far losses of the first steps, or results of one layer, may lie from PyTorch's, by precision."""
+TOLERANCES = {"": TOLERANCE, "fast": 5 * TOLERANCE}
+"""How far losses of the first steps may lie from PyTorch's, by precision."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,9 +108,7 @@ def run(options: Options) -> int:
     """Measure, print and write."""
     backends = chosen("backends", options.backends, BACKENDS)
     rows = [ROWS[name] for name in chosen("rows", options.rows, tuple(ROWS))]
-    threads = available_cores() if options.threads is None else options.threads
-    if threads < 1:
-        raise ValueError(f"threads must be at least 1, got {threads}")
+    threads = thread_count(options.threads)
     if options.images < max(row.batch for row in rows):
         raise ValueError(f"images must be at least {max(row.batch for row in rows)}, a batch, got {options.images}")
     pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
@@ -134,7 +131,7 @@ def _steps(
         ours = [name for name in backends if not row.precision or name in FAST_BACKENDS]
         if not ours:
             continue
-        _tell(f"{row.network}, batch {row.batch} {row.precision}".rstrip())
+        tell(f"{row.network}, batch {row.batch} {row.precision}".rstrip())
         contestants = torch_contestants(options.compile)
         contestants += [fastscratch_contestant(name, row.precision) for name in ours]
         task = {"kind": "training", "network": row.network, "batch": row.batch, "count": options.images}
@@ -161,10 +158,10 @@ def _layers(
             for shape in shapes[:: len(shapes) - 1] if options.quick else shapes:
                 for backward in (False, True):
                     side = "backward" if backward else "forward"
-                    _tell(f"{shape.name} {side}, threads: {count}")
+                    tell(f"{shape.name} {side}, threads: {count}")
                     task = {"kind": "op", "shape": key(shape), "batch": shape.batch, "backward": backward}
                     try:
-                        measured = compete(processes, task, pace, tolerance=TOLERANCES[""])
+                        measured = compete(processes, task, pace)
                     except EngineError as error:
                         results.fail(f"{shape.name} {side}", error)
                         continue
@@ -184,10 +181,6 @@ def _compared(measured: dict[str, Measured]) -> Iterator[tuple[str, ...]]:
         how = best.removeprefix("torch ")
         times = f"{1e3 * mine.median:.3f}", f"{1e3 * measured[best].median:.3f}"
         yield (name, *times, how, f"{median:.2f}", f"{least:.2f} to {most:.2f}")
-
-
-def _tell(text: str) -> None:
-    print(f"... {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -55,15 +55,15 @@ class Worker:
 
     def prepare(self, kind: str, **what: Any) -> dict[str, Any]:
         """Make the task, do it a few times, and return what came out."""
-        if kind == "op":
-            from shapes import ALL
+        if "shape" in what:
+            from shapes import found
 
-            what["shape"] = ALL[what["shape"]]
+            what["shape"] = found(what["shape"])
         self.task = getattr(self.engine, kind)(**what)
         started = time.perf_counter()
         results = [self.task.result()]
         first = time.perf_counter() - started
-        if kind != "op":
+        if "network" in what:
             results += [self.task.result() for _ in range(CHECKED_CALLS - 1)]
         return {"first_seconds": first, "check": [_summary(array) for result in results for array in result]}
 
