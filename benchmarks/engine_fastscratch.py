@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from networks import NETWORKS, random_images
+from loading import NORMALIZATION, endless, moments, random_levels
+from networks import CLASSES, IMAGE_SHAPE, NETWORKS, random_images
 from rungs import Rung, build
 from shapes import AnyShape, Conv, Dense, Patches, inputs
 from tasks import LEARNING_RATE, Batches, Task
 
 import fastscratch_kernels as kernels
-from fastscratch import losses, optim
+from fastscratch import losses, models, optim
+from fastscratch.data import ImageDataset, Loader
+from fastscratch.data.augment import AUGMENTATIONS
 
 
 class FastscratchEngine:
@@ -62,6 +65,18 @@ class FastscratchEngine:
 
         return Task(step, lambda: [step()], batches.rewind)
 
+    def loading(self, augment: str, batch: int, count: int) -> Task:
+        """Return the loader's batches of 8-bit images: augmented, normalized, prepared one ahead."""
+        images, labels = random_levels(count)
+        dataset = ImageDataset.from_arrays(images, labels)
+        loader = Loader(dataset, batch, augment=AUGMENTATIONS[augment](), normalization=NORMALIZATION, drop_last=True)
+        batches = endless(lambda epoch: loader.epoch(epoch))
+        return Task(lambda: next(batches), lambda: [] if augment != "none" else moments(loader.epoch(0)))
+
+    def learner(self, model: str, seed: int) -> Learner:
+        """Return a network that learns from batches."""
+        return Learner(model, seed)
+
     def op(self, shape: AnyShape, batch: int, dtype: str = "float32", backward: bool = False) -> Task:
         """Return one op alone, with arrays made anew by each call as layers do it."""
         arrays = inputs(shape, batch, dtype)
@@ -77,6 +92,28 @@ class FastscratchEngine:
         """Return forward and backward of one convolution or block on a rung of the ladder."""
         call = build(shape, Rung(**rung), batch)
         return Task(call, call)
+
+
+class Learner:
+    """A network, its loss and Adam."""
+
+    def __init__(self, model: str, seed: int) -> None:
+        self._model = models.build(model, IMAGE_SHAPE, CLASSES, seed=seed)
+        self._criterion = losses.CrossEntropyLoss()
+        self._optimizer = optim.Adam(self._model.parameters(), lr=0)
+
+    def train(self, images: np.ndarray, labels: np.ndarray, lr: float) -> None:
+        """Take one step on normalized images (N, H, W, C)."""
+        self._model.train()
+        self._optimizer.lr = lr
+        self._criterion.forward(self._model.forward(images), labels)
+        self._model.backward(self._criterion.backward(), input_grad=False)
+        self._optimizer.step()
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Return the class of each image."""
+        self._model.eval()
+        return self._model.forward(images).argmax(axis=1)
 
 
 def _forward(shape: AnyShape, arrays: dict[str, np.ndarray]) -> Any:

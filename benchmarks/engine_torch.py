@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from networks import NETWORKS, random_images, torch_twin
+from loading import endless, moments
+from networks import CLASSES, IMAGE_SHAPE, NETWORKS, random_images, torch_twin
 from shapes import AnyShape, Conv, Dense, Patches, inputs
 from tasks import LEARNING_RATE, Batches, Task
 
+from fastscratch import models
 from fastscratch.interop.torch import images_from_torch
 
 aten: Any = torch.ops.aten
@@ -30,11 +32,13 @@ class TorchEngine:
         How images and filters lie in memory.
     compiled : bool
         Whether networks go through `torch.compile`.
+    workers : int
+        Processes of a DataLoader; 0 loads in this one.
     """
 
-    def __init__(self, layout: str, compiled: bool = False) -> None:
+    def __init__(self, layout: str, compiled: bool = False, workers: int = 0) -> None:
         torch.set_flush_denormal(True)  # before any thread is made, so that all of them have it
-        self.layout, self.compiled = layout, compiled
+        self.layout, self.compiled, self.workers = layout, compiled, workers
 
     def training(self, network: str, batch: int, count: int) -> Task:
         """Return training steps: gather a batch, forward, loss, backward, Adam."""
@@ -88,6 +92,22 @@ class TorchEngine:
         batch = images.index_select(0, chosen)
         return batch if self.layout == "contiguous" else batch.permute(0, 3, 1, 2)
 
+    def loading(self, augment: str, batch: int, count: int) -> Task:
+        """Return the batches of a DataLoader with torchvision's transforms."""
+        from loading_torch import loader
+
+        served = loader(augment, batch, count, self.workers)
+        batches = endless(lambda epoch: iter(served))
+
+        def result() -> list[np.ndarray]:
+            return [] if augment != "none" else moments((images.numpy(), labels) for images, labels in served)
+
+        return Task(lambda: next(batches), result)
+
+    def learner(self, model: str, seed: int) -> Learner:
+        """Return a network that learns from batches."""
+        return Learner(model, seed, FORMATS[self.layout])
+
     @torch.no_grad()
     def op(self, shape: AnyShape, batch: int, dtype: str = "float32", backward: bool = False) -> Task:
         """Return one op alone."""
@@ -109,6 +129,35 @@ class TorchEngine:
             array = array.transpose(0, 3, 1, 2)
         tensor = torch.from_numpy(np.ascontiguousarray(array))
         return tensor.contiguous(memory_format=FORMATS[self.layout]) if tensor.ndim == 4 else tensor
+
+
+class Learner:
+    """A network, its loss and Adam, from the same weights as fastscratch's of the same name and seed."""
+
+    def __init__(self, model: str, seed: int, memory_format: torch.memory_format) -> None:
+        self._format = memory_format
+        twin = torch_twin(models.build(model, IMAGE_SHAPE, CLASSES, seed=seed))
+        self._model = twin.to(memory_format=memory_format)
+        self._criterion = torch.nn.CrossEntropyLoss()
+        self._optimizer = torch.optim.Adam(self._model.parameters(), lr=0.0, fused=True)
+
+    def _tensor(self, images: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=self._format)
+
+    def train(self, images: np.ndarray, labels: np.ndarray, lr: float) -> None:
+        """Take one step on normalized images (N, H, W, C)."""
+        self._model.train()
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        self._optimizer.zero_grad(set_to_none=True)
+        self._criterion(self._model(self._tensor(images)), torch.from_numpy(labels)).backward()
+        self._optimizer.step()
+
+    @torch.inference_mode()
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Return the class of each image."""
+        self._model.eval()
+        return self._model(self._tensor(images)).argmax(1).numpy()
 
 
 def _forward(shape: AnyShape, t: dict[str, torch.Tensor]) -> Callable[[], Any]:

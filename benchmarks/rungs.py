@@ -110,12 +110,12 @@ LADDERS = {
         Rung("ReLU and pooling fused", "fused_forward", algorithm="direct"),
         Rung("pool-sparse backward", "fused", algorithm="direct"),
         Rung("threads over images", "fused", threads=0, algorithm="direct"),
-        Rung("what `auto` takes", "fused", threads=0),
+        Rung("Winograd, where `auto` takes it", "fused", threads=0),
     ),
     WIDE: (
         Rung("im2col + GEMM", "alone", threads=0, algorithm="im2col"),
         Rung("implicit im2col, register tile", "alone", threads=0, algorithm="direct"),
-        Rung("Winograd", "alone", threads=0, algorithm="winograd"),
+        Rung("Winograd, where `auto` takes it", "alone", threads=0),
     ),
 }
 """Shape -> its rungs, from the bottom up."""

@@ -71,6 +71,12 @@ class Worker:
         """Time the task."""
         return {"seconds": self.task.time(calls)}
 
+    def learn(self, **what: Any) -> dict[str, Any]:
+        """Train on a data set, and return the accuracy after each epoch."""
+        from learning import learn
+
+        return {"history": learn(self.engine, **what)}
+
     def memory(self) -> dict[str, Any]:
         """Return MiB after the imports and at the peak, and the seconds that the imports took."""
         return {"imported": self.imported, "peak": memory()["peak"], "import_seconds": self.import_seconds}
