@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,24 @@ def baseline(seed: int = 0) -> nn.Sequential:
 
 NETWORKS = {"baseline": baseline, "vgg": vgg}
 """The report's CNN, and a VGG of 3 x 3 filters."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A training step that is measured: a network, its batch, and a precision that only some backends know."""
+
+    network: str
+    batch: int
+    precision: str = ""
+
+
+STEPS = {
+    "baseline-4": Step("baseline", 4),
+    "baseline-32": Step("baseline", 32),
+    "baseline-128": Step("baseline", 128),
+    "vgg-32": Step("vgg", 32),
+    "vgg-32-fast": Step("vgg", 32, precision="fast"),
+}
 
 
 def torch_twin(model: nn.Module) -> torch.nn.Module:

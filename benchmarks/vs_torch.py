@@ -31,26 +31,10 @@ from contest import (
     started,
     torch_contestants,
 )
+from networks import STEPS, Step
 from record import Section, section
 from shapes import BLOCKS, CONVOLUTIONS, key
 
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One line of the table: a network, its batch, and a precision that only some backends know."""
-
-    network: str
-    batch: int
-    precision: str = ""
-
-
-ROWS = {
-    "baseline-4": Row("baseline", 4),
-    "baseline-32": Row("baseline", 32),
-    "baseline-128": Row("baseline", 128),
-    "vgg-32": Row("vgg", 32),
-    "vgg-32-fast": Row("vgg", 32, precision="fast"),
-}
 BACKENDS = ("cython", "numba", "numpy")
 FAST_BACKENDS = ("cython",)
 """Who has kernels of precision "fast"."""
@@ -91,7 +75,7 @@ class Options:
         Only see that it works.
     """
 
-    rows: str = ",".join(ROWS)
+    rows: str = ",".join(STEPS)
     backends: str = "cython,numba"
     threads: int | None = None
     layers: bool = False
@@ -107,7 +91,7 @@ class Options:
 def run(options: Options) -> int:
     """Measure, print and write."""
     backends = chosen("backends", options.backends, BACKENDS)
-    rows = [ROWS[name] for name in chosen("rows", options.rows, tuple(ROWS))]
+    rows = [STEPS[name] for name in chosen("rows", options.rows, tuple(STEPS))]
     threads = thread_count(options.threads)
     if options.images < max(row.batch for row in rows):
         raise ValueError(f"images must be at least {max(row.batch for row in rows)}, a batch, got {options.images}")
@@ -125,7 +109,7 @@ def run(options: Options) -> int:
 
 
 def _steps(
-    options: Options, rows: list[Row], backends: list[str], threads: int, pace: Pace, results: Section
+    options: Options, rows: list[Step], backends: list[str], threads: int, pace: Pace, results: Section
 ) -> Iterator[tuple[Any, ...]]:
     for row in rows:
         ours = [name for name in backends if not row.precision or name in FAST_BACKENDS]
