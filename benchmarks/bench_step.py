@@ -3,7 +3,7 @@
     python benchmarks/bench_step.py
     python benchmarks/bench_step.py --networks baseline --batches 4,32,128 --kinds training
 
-Every row is measured as in `vs_torch.py`: the engines in turn, each in a process of its own.
+As in `vs_torch.py` the engines take turns, each in a process of its own, which lives through all batch sizes here.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Options:
     backends: str = ",".join(BACKENDS)
     threads: int | None = None
     rounds: int = 5
-    seconds: float = 0.3
+    seconds: float = 0.2
     out: str = ""
     quick: bool = False
 
@@ -105,20 +105,20 @@ def _rows(
     pace: Pace,
     results: Section,
 ) -> Iterator[tuple[Any, ...]]:
-    for batch in batches:
-        tell(f"{network} {kind}, batch {batch}, threads: {threads}")
-        task = {"kind": kind, "network": network, "batch": batch, "count": max(1024, 2 * batch)}
-        try:
-            with started(contestants, threads) as processes:
+    with started(contestants, threads) as processes:
+        for batch in sorted(batches):  # memory grows with the batch, so that the peak so far is this batch's
+            tell(f"{network} {kind}, batch {batch}, threads: {threads}")
+            task = {"kind": kind, "network": network, "batch": batch, "count": max(1024, batch)}
+            try:
                 measured = compete(processes, task, pace)
-        except EngineError as error:
-            results.fail(f"{network} {kind}, batch {batch}", error)
-            continue
-        row = as_row(measured)
-        results.add({"network": network, "kind": kind, "batch": batch, "threads": threads} | row)
-        for name, mine in measured.items():
-            rate, times = batch / mine.median, ratio(mine, measured[row["best_torch"]])[0]
-            yield (network, kind, batch, threads, name, f"{rate:,.0f}", f"{times:.2f}", f"{mine.peak:.0f}")
+            except EngineError as error:
+                results.fail(f"{network} {kind}, batch {batch}", error)
+                continue
+            row = as_row(measured)
+            results.add({"network": network, "kind": kind, "batch": batch, "threads": threads} | row)
+            for name, mine in measured.items():
+                rate, times = batch / mine.median, ratio(mine, measured[row["best_torch"]])[0]
+                yield (network, kind, batch, threads, name, f"{rate:,.0f}", f"{times:.2f}", f"{mine.peak:.0f}")
 
 
 def _start(contestants: Sequence[Contestant], threads: int) -> list[dict[str, Any]]:

@@ -141,7 +141,8 @@ def _measure(
     task = {"kind": "training", "network": step.network, "batch": step.batch, "count": 2048}
     with started(contestants, threads) as processes:
         measured = {label: one.seconds for label, one in compete(processes, task, pace).items()}
-    change, noise = (np.divide(measured[label], measured["base"]) for label in ("head", "again"))
+    rounds = min(map(len, measured.values()))  # a slow side may have left early
+    change, noise = (np.divide(measured[side][:rounds], measured["base"][:rounds]) for side in ("head", "again"))
     return bootstrap(change), bootstrap(noise), measured
 
 

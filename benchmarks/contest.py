@@ -247,7 +247,7 @@ def compete(
 
     if calls is None:
         once = processes[0].ask(do="time", calls=1)["seconds"]
-        calls = min(MOST_CALLS, max(3, math.ceil(pace.seconds / once)))
+        calls = min(MOST_CALLS, math.ceil(pace.seconds / once))
     for turn in range(pace.rounds):
         for place in range(len(processes)):
             process = processes[(turn + place) % len(processes)]

@@ -66,7 +66,7 @@ class Options:
     rounds : int
         Rounds; the median counts.
     seconds : float
-        What a round of PyTorch should take.
+        What a round of PyTorch should take; with --layers a third of it, for there are many.
     images : int
         Random images that batches are gathered from.
     out : str
@@ -96,7 +96,9 @@ def run(options: Options) -> int:
     if options.images < max(row.batch for row in rows):
         raise ValueError(f"images must be at least {max(row.batch for row in rows)}, a batch, got {options.images}")
     pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
-    name = "vs_torch_layers" if options.layers else "vs_torch"
+    name = "vs_torch"
+    if options.layers:
+        name, pace = "vs_torch_layers", dataclasses.replace(pace, seconds=pace.seconds / 3)
     with section(name, dataclasses.asdict(options) | {"threads": threads}, options.out) as results:
         if options.layers:
             lines = [*_layers(options, backends, threads, pace, results)]
