@@ -8,7 +8,7 @@ import numpy as np
 from loading import NORMALIZATION, endless, moments, random_levels
 from networks import CLASSES, IMAGE_SHAPE, NETWORKS, random_images
 from rungs import Rung, build
-from shapes import AnyShape, Conv, Dense, Patches, inputs
+from shapes import AnyShape, Conv, Dense, Norm, Patches, inputs
 from tasks import LEARNING_RATE, Batches, Task
 
 import fastscratch_kernels as kernels
@@ -128,6 +128,8 @@ def _forward(shape: AnyShape, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(shape, Patches):
         conv = shape.conv
         return lambda: kernels.im2col(x, conv.kernel, stride=conv.stride, padding=conv.padding)
+    if isinstance(shape, Norm):
+        return lambda: kernels.batchnorm2d(x, *kernels.channel_moments(x), arrays["w"], arrays["b"], relu=True)
     if shape.op == "maxpool2d":
         return lambda: kernels.maxpool2d(x, shape.kernel)[0]
     return lambda: kernels.avgpool2d(x, shape.kernel)
@@ -146,6 +148,9 @@ def _backward(shape: AnyShape, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(shape, Patches):
         conv = shape.conv
         return lambda: kernels.col2im(dy, x.shape, conv.kernel, stride=conv.stride, padding=conv.padding)
+    if isinstance(shape, Norm):
+        moments = kernels.channel_moments(x)
+        return lambda: kernels.batchnorm2d_backward(dy, x, *moments, arrays["w"], arrays["b"], relu=True)
     if shape.op == "maxpool2d":
         _, places = kernels.maxpool2d(x, shape.kernel)
         return lambda: kernels.maxpool2d_backward(dy, places, x.shape, shape.kernel)

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from loading import endless, moments
 from networks import CLASSES, IMAGE_SHAPE, NETWORKS, random_images, torch_twin
-from shapes import AnyShape, Conv, Dense, Patches, inputs
+from shapes import AnyShape, Conv, Dense, Norm, Patches, inputs
 from tasks import LEARNING_RATE, Batches, Task
 
 from fastscratch import models
 from fastscratch.interop.torch import images_from_torch
 
 aten: Any = torch.ops.aten
+EPS = 1e-5
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -172,6 +173,8 @@ def _forward(shape: AnyShape, t: dict[str, torch.Tensor]) -> Callable[[], Any]:
     if isinstance(shape, Patches):
         conv = shape.conv
         return lambda: aten.im2col(x, [conv.kernel] * 2, [1, 1], [conv.padding] * 2, [conv.stride] * 2)
+    if isinstance(shape, Norm):
+        return lambda: aten.native_batch_norm(x, t["w"], t["b"], None, None, True, 0.1, EPS)[0].relu_()
     if shape.op == "maxpool2d":
         return lambda: aten.max_pool2d_with_indices(x, [shape.kernel] * 2)[0]
     return lambda: aten.avg_pool2d(x, [shape.kernel] * 2)
@@ -206,6 +209,17 @@ def _backward(shape: AnyShape, t: dict[str, torch.Tensor]) -> Callable[[], Any]:
         cols = dy.reshape(n, conv.kernel**2, conv.channels, oh * ow).transpose(1, 2).reshape(n, -1, oh * ow)
         k, p, s = [conv.kernel] * 2, [conv.padding] * 2, [conv.stride] * 2
         return lambda: aten.col2im(cols, [conv.size] * 2, k, [1, 1], p, s)
+    if isinstance(shape, Norm):
+        y, mean, scale = aten.native_batch_norm(x, t["w"], t["b"], None, None, True, 0.1, EPS)
+        y.relu_()
+
+        def norm_backward() -> Any:
+            gradient = aten.threshold_backward(dy, y, 0)
+            return aten.native_batch_norm_backward(
+                gradient, x, t["w"], None, None, mean, scale, True, EPS, [True, True, True]
+            )
+
+        return norm_backward
     size = [shape.kernel] * 2
     if shape.op == "maxpool2d":
         _, places = aten.max_pool2d_with_indices(x, size)

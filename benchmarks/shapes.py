@@ -190,7 +190,39 @@ class Patches:
         return 4 * int(np.prod(self.input_shape(batch)) + np.prod(self.output_shape(batch)))
 
 
-AnyShape = Conv | Pool | Dense | Patches
+@dataclass(frozen=True)
+class Norm:
+    """Batch normalization in training, the batch's moments included, and ReLU behind it."""
+
+    name: str
+    size: int
+    channels: int
+    batch: int = 32
+    op: str = "batchnorm2d"
+
+    def input_shape(self, batch: int) -> Shape:
+        """Return (N, H, W, C)."""
+        return (batch, self.size, self.size, self.channels)
+
+    def output_shape(self, batch: int) -> Shape:
+        """Return (N, H, W, C)."""
+        return self.input_shape(batch)
+
+    @property
+    def weight_shape(self) -> Shape:
+        """(C,)."""
+        return (self.channels,)
+
+    def flops(self, batch: int, backward: bool = False) -> int:
+        """Return eight operations a number: three for the moments, four to normalize, one for ReLU; as many back."""
+        return 8 * int(np.prod(self.input_shape(batch)))
+
+    def bytes(self, batch: int, backward: bool = False) -> int:
+        """Return the bytes that have to move in float32: each array is read twice, for the sums and with them."""
+        return 4 * (5 if backward else 3) * int(np.prod(self.input_shape(batch)))
+
+
+AnyShape = Conv | Pool | Dense | Patches | Norm
 
 CONVOLUTIONS = (
     Conv("baseline.conv1", 32, 3, 32, 3, first=True),
@@ -228,6 +260,9 @@ DENSE = (Dense("baseline.dense1", 576, 64), Dense("baseline.dense2", 64, 10))
 PATCHES = tuple(Patches(conv) for conv in CONVOLUTIONS[:3])
 """The patch matrices that im2col would make of the report's CNN."""
 
+NORMS = (Norm("vgg.norm1", 32, 64), Norm("vgg.norm3", 16, 128), Norm("vgg.norm5", 8, 256))
+"""Batch normalization with ReLU as VGG has it, each size once."""
+
 CLASSIC = (
     Conv("alexnet.conv1", 224, 3, 64, 11, stride=4, padding=2, first=True, batch=4),
     Conv("alexnet.conv2", 27, 64, 192, 5, padding=2, batch=4),
@@ -249,7 +284,7 @@ def key(shape: AnyShape) -> str:
     return f"{shape.op}:{shape.name}"
 
 
-ALL = {key(shape): shape for shape in (*CONVOLUTIONS, *BLOCKS, *POOLINGS, *DENSE, *PATCHES, *CLASSIC)}
+ALL = {key(shape): shape for shape in (*CONVOLUTIONS, *BLOCKS, *POOLINGS, *DENSE, *PATCHES, *NORMS, *CLASSIC)}
 """Every shape by its key."""
 
 
@@ -263,7 +298,7 @@ def inputs(shape: AnyShape, batch: int, dtype: Any = np.float32, seed: int = 0) 
 
     Parameters
     ----------
-    shape : Conv, Pool, Dense or Patches
+    shape : Conv, Pool, Dense, Patches or Norm
     batch : int
         N.
     dtype : float32 or float64
@@ -280,8 +315,8 @@ def inputs(shape: AnyShape, batch: int, dtype: Any = np.float32, seed: int = 0) 
         return rng.standard_normal(size).astype(dtype)
 
     arrays = {"x": normal(*shape.input_shape(batch)), "dy": normal(*shape.output_shape(batch))}
-    if isinstance(shape, Conv | Dense):
-        fan_in = int(np.prod(shape.weight_shape[:-1]))
+    if isinstance(shape, Conv | Dense | Norm):
+        fan_in = int(np.prod(shape.weight_shape[:-1]))  # 1 for a scale
         arrays["w"] = normal(*shape.weight_shape) / np.sqrt(np.asarray(fan_in, dtype))
         arrays["b"] = normal(shape.weight_shape[-1])
     return arrays
