@@ -132,7 +132,11 @@ class Process:
             text=True,
             env=environment(threads, {**(extra or {}), **contestant.variables}),
         )
-        self.ask(**contestant.settings)
+        try:
+            self.ask(**contestant.settings)
+        except EngineError:
+            self.close()
+            raise
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send one request and wait for its reply."""

@@ -26,6 +26,8 @@ STYLES = {
 }
 """Engine -> colour and marker; PyTorch's layouts share one."""
 
+NAMES = {"cython": "Cython", "numba": "Numba", "numpy": "NumPy", "torch": "PyTorch"}
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -36,7 +38,13 @@ def engine_of(name: str) -> str:
 
 def label_of(name: str) -> str:
     """Return how a legend names an engine."""
-    return "PyTorch" if engine_of(name) == "torch" else f"fastscratch, {name}"
+    engine = engine_of(name)
+    return NAMES[engine] if engine == "torch" else f"fastscratch, {NAMES[engine]}"
+
+
+def plain(value: float) -> str:
+    """Write a number with three digits, more before the point, and no exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def epoch_time(rows: Rows, images: int = 50_000) -> Figure:
@@ -56,14 +64,14 @@ def epoch_time(rows: Rows, images: int = 50_000) -> Figure:
         for name in _shown(row):
             seconds = float(np.median(row["engines"][name]["seconds"])) / row["batch"] * images
             lines.setdefault(engine_of(name), []).append((row["batch"], seconds))
-    # The legend in the order in which the lines end.
+    # The legend in the order in which the lines end, above the axes: lines may run anywhere in them.
     for engine in sorted(lines, key=lambda engine: -lines[engine][-1][1]):
         batches, seconds = zip(*lines[engine], strict=True)
         color, marker = STYLES[engine]
         axes.plot(batches, seconds, color=color, marker=marker, linewidth=2, markersize=7, label=label_of(engine))
         axes.annotate(
-            f"{seconds[-1]:.3g} s", (batches[-1], seconds[-1]), xytext=(9, 0), textcoords="offset points",
-            va="center", fontsize=9, color=color,
+            f"{plain(seconds[-1])} s", (batches[-1], seconds[-1]), xytext=(9, 0), textcoords="offset points",
+            va="center", fontsize=9, color=GREY,
         )  # fmt: skip
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
@@ -71,8 +79,9 @@ def epoch_time(rows: Rows, images: int = 50_000) -> Figure:
     _plain_ticks(axes.yaxis, _round_steps(axes.get_ylim()))
     axes.margins(x=0.12)
     network = {"baseline": "the report's CNN"}.get(rows[0]["network"], rows[0]["network"])
-    _frame(axes, "images in a batch", f"seconds for {images:,} images", f"Training {network}: one epoch")
-    axes.legend(frameon=False, fontsize=9)
+    _frame(axes, "images in a batch", f"seconds for {images:,} images", "")
+    axes.set_title(f"Training {network}: one epoch", fontsize=11, loc="left", pad=26)
+    axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=len(lines))
     return figure
 
 
@@ -110,11 +119,12 @@ def roofline(rows: Rows, limits: Mapping[str, float], threads: int) -> Figure:
         _frame(axes, "operations for each byte that has to move", "", "")
         axes.set_title(way, fontsize=11, loc="left", pad=34)
     panels[0].set_ylabel("GFLOP/s of the dense algorithm")
-    for engine in {engine_of(name) for row in rows for name in row["engines"]}:
+    for engine in dict.fromkeys(engine_of(name) for row in rows for name in row["engines"]):
         color, marker = STYLES[engine]
         panels[1].plot([], [], marker, color=color, label=label_of(engine))
     panels[1].plot([], [], color=GREY, label="matrix product, memory")
-    panels[1].legend(frameon=False, fontsize=8, loc="lower right")
+    handles, labels = panels[1].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside lower center", ncols=len(handles))
     figure.suptitle(
         f"Roofline, {_threads(threads)}: sgemm {limits['flops'] / 1e9:.0f} GFLOP/s, "
         f"memory {limits['bytes'] / 1e9:.1f} GB/s (b: the report's CNN, v: VGG)",
@@ -137,11 +147,11 @@ def ladder(rows: Rows) -> Figure:
     milliseconds = [1e3 * row["seconds"] for row in rows]
     axes.barh(places, milliseconds, color=BLUE, height=0.65)
     for place, row in enumerate(rows):
-        gained = f"  {row['gained']:,.3g} x" if place else ""
-        text = f" {milliseconds[place]:,.3g} ms{gained}"
+        gained = f"   {plain(row['gained'])} times as fast" if place else ""
+        text = f" {plain(milliseconds[place])} ms{gained}"
         axes.text(milliseconds[place], place, text, va="center", fontsize=9, color=GREY)
     axes.set_xscale("log")
-    axes.set_xlim(min(milliseconds) / 2, max(milliseconds) * 12)
+    axes.set_xlim(min(milliseconds) / 2, max(milliseconds) * 15)
     axes.set_yticks(places, [f"{row['rung']}, {_threads(row['threads'])}" for row in rows])
     axes.invert_yaxis()
     name = rows[0]["shape"].partition(":")[2]
@@ -180,12 +190,12 @@ def scaling(rows: Rows) -> Figure:
             label = f"{label_of(row['engine'])} (R² {row['r2']:.3f})"
             axes.plot(x, row["y"], marker, color=color, markersize=6, markeredgecolor="white", label=label)
         _frame(axes, xlabel, ylabel, "")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.2 * axes.get_ylim()[1])  # room for the legend
         axes.set_xlim(left=0)
         if varied == "threads":
             counts = {x for row in rows if row["varied"] == varied for x in row["x"]}
             axes.xaxis.set_major_locator(FixedLocator(sorted(counts)))
-        axes.legend(frameon=False, fontsize=7.5)
+        axes.legend(frameon=False, fontsize=8, loc="upper left")
     return figure
 
 
@@ -212,7 +222,7 @@ def accuracy_curves(rows: Rows, targets: Sequence[float]) -> Figure:
         axes.plot(seconds, shares, color=color, marker=marker, markersize=4, linewidth=1.2, alpha=0.75, label=label)
     for target in targets:
         axes.axhline(100 * target, color=GREY, linewidth=1, linestyle="--")
-        axes.text(0.995, 100 * target, f"{100 * target:g} %", va="bottom", ha="right", fontsize=8, color=GREY,
+        axes.text(0.005, 100 * target, f"{100 * target:g} %", va="bottom", ha="left", fontsize=8, color=GREY,
                   transform=axes.get_yaxis_transform())  # fmt: skip
     axes.set_xlim(left=0)
     _frame(axes, "seconds of training, evaluation not counted", "test accuracy (%)", "Time to accuracy")

@@ -73,7 +73,7 @@ def _ratio(row: Mapping[str, Any], name: str) -> str:
 
 
 def _milliseconds(row: Mapping[str, Any], name: str) -> str:
-    return f"{1e3 * median(row['engines'][name]['seconds']):.3g}"
+    return figures.plain(1e3 * median(row["engines"][name]["seconds"]))
 
 
 def _backend(row: Mapping[str, Any], backend: str) -> str:
@@ -170,8 +170,8 @@ def ladder() -> str:
     for result in newest("ladder"):
         by_shape: dict[str, list[list[str]]] = {}
         for row in _rows(result, "ladder"):
-            times = f"{1e3 * row['seconds']:,.3g}", f"{row['gained']:,.3g}", f"{row['in_all']:,.3g}"
-            line = [row["rung"], str(row["threads"]), *times]
+            times = (1e3 * row["seconds"], row["gained"], row["in_all"])
+            line = [row["rung"], str(row["threads"]), *map(figures.plain, times)]
             by_shape.setdefault(f"`{row['shape'].partition(':')[2]}`, {row['batch']} images", []).append(line)
         for name, lines in by_shape.items():
             blocks.append(table([name, "threads", "ms", "times as fast", "in all"], lines))
