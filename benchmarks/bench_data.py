@@ -68,16 +68,16 @@ def run(options: Options) -> int:
     ]
     with section("data", dataclasses.asdict(options) | {"threads": threads}, options.out) as results:
         lines: list[tuple[Any, ...]] = []
-        for name in names:
-            tell(f"augmentation {name}")
-            task = {"kind": "loading", "augment": name, "batch": options.batch, "count": images}
-            with started(contestants, threads) as processes:
+        with started(contestants, threads) as processes:
+            for name in names:
+                tell(f"augmentation {name}")
+                task = {"kind": "loading", "augment": name, "batch": options.batch, "count": images}
                 measured = compete(processes, task, pace)
-            row = as_row(measured)
-            results.add({"augmentation": name, "batch": options.batch, "threads": threads} | row)
-            for engine, mine in measured.items():
-                times = ratio(mine, measured[row["best_torch"]])[0]
-                lines.append((name, engine, f"{options.batch / mine.median:,.0f}", f"{times:.2f}"))
+                row = as_row(measured)
+                results.add({"augmentation": name, "batch": options.batch, "threads": threads} | row)
+                for engine, mine in measured.items():
+                    times = ratio(mine, measured[row["best_torch"]])[0]
+                    lines.append((name, engine, f"{options.batch / mine.median:,.0f}", f"{times:.2f}"))
         table(("augmentation", "engine", "images/s", "PyTorch's time / its"), lines, text_columns=2)
     return 0
 

@@ -7,13 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import figures
 import numpy as np
 from console import chosen, main, table, tell, thread_count
-from contest import QUICK, Contestant, Pace, compete, fastscratch_contestant, started, torch_contestants
+from contest import (
+    QUICK,
+    Contestant,
+    Measured,
+    Pace,
+    Process,
+    compete,
+    fastscratch_contestant,
+    started,
+    torch_contestants,
+)
 from record import section
 from shapes import Conv
 
@@ -24,7 +34,10 @@ BATCH = 32
 IMAGES = (512, 1024, 2048, 4096)
 BATCHES = (16, 32, 64, 128, 256)
 CHANNELS = (16, 32, 64, 96, 128, 192)
-CLOSEST = "torch channels_last"
+LAYOUT = "torch channels_last"
+
+Points = dict[str, list[tuple[float, float]]]
+"""Name of the contestant -> its points (x, y)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,16 +73,15 @@ def run(options: Options) -> int:
     backends = chosen("backends", options.backends, BACKENDS)
     threads = thread_count(options.threads)
     pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
-    contestants = [one for one in torch_contestants() if one.name == CLOSEST]
+    contestants = [one for one in torch_contestants() if one.name == LAYOUT]
     contestants += [fastscratch_contestant(name) for name in backends]
     few = 2 if options.quick else None
     with section("scaling", dataclasses.asdict(options) | {"threads": threads}, options.out) as results:
-        points = {
-            "images": _images(contestants, threads, pace, IMAGES[:few]),
-            "batch": _batches(contestants, threads, pace, BATCHES[:few]),
-            "threads": _threads(contestants, pace, range(1, threads + 1)),
-            "channels": _channels(contestants, threads, pace, CHANNELS[:few]),
-        }
+        points: dict[str, Points] = {"threads": _threads(contestants, pace, range(1, threads + 1))}
+        with started(contestants, threads) as processes:
+            points["images"] = _images(processes, pace, IMAGES[:few])
+            points["batch"] = _batches(processes, pace, BATCHES[:few])
+            points["channels"] = _channels(processes, pace, CHANNELS[:few])
         rows = [_fit(varied, engine, at) for varied, lines in points.items() for engine, at in lines.items()]
         for row in rows:
             results.add(row)
@@ -80,57 +92,53 @@ def run(options: Options) -> int:
     return 0
 
 
-Points = dict[str, list[tuple[float, float]]]
-
-
 def _step(batch: int) -> dict[str, Any]:
     return {"kind": "training", "network": "baseline", "batch": batch, "count": max(1024, batch)}
 
 
-def _images(contestants: Sequence[Contestant], threads: int, pace: Pace, images: Sequence[int]) -> Points:
+def _gather(points: Points, x: float, measured: dict[str, Measured], y: Callable[[float], float]) -> None:
+    """Add a point a contestant: `y` of its seconds a call."""
+    for name, one in measured.items():
+        points.setdefault(name, []).append((x, y(one.median)))
+
+
+def _images(processes: Sequence[Process], pace: Pace, images: Sequence[int]) -> Points:
     """Return seconds of training on so many images, in batches of `BATCH`."""
-    points: Points = {one.name: [] for one in contestants}
-    with started(contestants, threads) as processes:
-        for count in images:
-            tell(f"{count} images")
-            calls = count // BATCH
-            for name, one in compete(processes, _step(BATCH), pace, calls=calls).items():
-                points[name].append((count, one.median * calls))
+    points: Points = {}
+    for count in images:
+        tell(f"{count} images")
+        calls = count // BATCH
+        _gather(points, count, compete(processes, _step(BATCH), pace, calls=calls), lambda s, n=calls: s * n)
     return points
 
 
-def _batches(contestants: Sequence[Contestant], threads: int, pace: Pace, batches: Sequence[int]) -> Points:
+def _batches(processes: Sequence[Process], pace: Pace, batches: Sequence[int]) -> Points:
     """Return milliseconds of a training step with so many images."""
-    points: Points = {one.name: [] for one in contestants}
-    with started(contestants, threads) as processes:
-        for batch in batches:
-            tell(f"batch {batch}")
-            for name, one in compete(processes, _step(batch), pace).items():
-                points[name].append((batch, 1e3 * one.median))
+    points: Points = {}
+    for batch in batches:
+        tell(f"batch {batch}")
+        _gather(points, batch, compete(processes, _step(batch), pace), lambda seconds: 1e3 * seconds)
     return points
 
 
 def _threads(contestants: Sequence[Contestant], pace: Pace, counts: Sequence[int]) -> Points:
     """Return training steps a second with so many threads."""
-    points: Points = {one.name: [] for one in contestants}
+    points: Points = {}
     for count in counts:
         tell(f"threads: {count}")
         with started(contestants, count) as processes:
-            for name, one in compete(processes, _step(BATCH), pace).items():
-                points[name].append((count, 1 / one.median))
+            _gather(points, count, compete(processes, _step(BATCH), pace), lambda seconds: 1 / seconds)
     return points
 
 
-def _channels(contestants: Sequence[Contestant], threads: int, pace: Pace, channels: Sequence[int]) -> Points:
+def _channels(processes: Sequence[Process], pace: Pace, channels: Sequence[int]) -> Points:
     """Return milliseconds of a 3 x 3 convolution, forward, over its operations in GFLOP."""
-    points: Points = {one.name: [] for one in contestants}
-    with started(contestants, threads) as processes:
-        for count in channels:
-            tell(f"{count} channels")
-            shape = Conv(f"channels.{count}", 16, count, count, 3, padding=1)
-            task = {"kind": "op", "shape": dataclasses.asdict(shape), "batch": BATCH}
-            for name, one in compete(processes, task, pace).items():
-                points[name].append((shape.flops(BATCH) / 1e9, 1e3 * one.median))
+    points: Points = {}
+    for count in channels:
+        tell(f"{count} channels")
+        shape = Conv(f"channels.{count}", 16, count, count, 3, padding=1)
+        task = {"kind": "op", "shape": dataclasses.asdict(shape), "batch": BATCH}
+        _gather(points, shape.flops(BATCH) / 1e9, compete(processes, task, pace), lambda seconds: 1e3 * seconds)
     return points
 
 
