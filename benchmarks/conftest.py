@@ -1,7 +1,7 @@
 """Options and results of the pytest-benchmark runs in this folder.
 
-pytest benchmarks/bench_ops.py                        # a table for each shape: who takes how long
-pytest benchmarks/bench_ops.py --benchmark-disable    # each once, as a test
+``pytest benchmarks/bench_ops.py`` prints a table for each shape: who takes how long. With ``--benchmark-disable`` each
+case runs once, as a test.
 """
 
 from __future__ import annotations

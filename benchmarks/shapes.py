@@ -284,7 +284,9 @@ def key(shape: AnyShape) -> str:
     return f"{shape.op}:{shape.name}"
 
 
-ALL = {key(shape): shape for shape in (*CONVOLUTIONS, *BLOCKS, *POOLINGS, *DENSE, *PATCHES, *NORMS, *CLASSIC)}
+ALL: dict[str, AnyShape] = {
+    key(shape): shape for shape in (*CONVOLUTIONS, *BLOCKS, *POOLINGS, *DENSE, *PATCHES, *NORMS, *CLASSIC)
+}
 """Every shape by its key."""
 
 
