@@ -12,13 +12,13 @@ import json
 import re
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "kernels" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MARK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 # The report's table of the same experiment, in percent.
@@ -92,25 +92,26 @@ def backends() -> str:
     return table(["backend", "test accuracy of each seed, %", "mean"], rows) + describe(results)
 
 
-TABLES: dict[str, Callable[[], str]] = {"subsampled": subsampled, "backends": backends}
+Tables = Mapping[str, Callable[[], str]]
+TABLES: Tables = {"subsampled": subsampled, "backends": backends}
 
 
-def filled(text: str) -> str:
-    """Return a page with all its tables made anew."""
-    return MARK.sub(lambda match: f"{match[1]}{TABLES[match[2]]()}{match[3]}", text)
+def filled(text: str, tables: Tables) -> str:
+    """Return a page with those of its tables made anew that `tables` knows."""
+    return MARK.sub(lambda match: f"{match[1]}{tables[match[2]]()}{match[3]}" if match[2] in tables else match[0], text)
 
 
-def main(argv: Sequence[str]) -> int:
-    """Fill the pages, or with ``--check`` compare them."""
-    stale = [page for page in PAGES if filled(page.read_text()) != page.read_text()]
+def fill(tables: Tables, argv: Sequence[str]) -> int:
+    """Fill the pages' tables that `tables` knows, or with ``--check`` compare them; return the exit code."""
+    stale = [page for page in PAGES if filled(page.read_text(), tables) != page.read_text()]
     for page in stale:
         if "--check" in argv:
             print(f"{page.relative_to(ROOT)} differs from the results; run `make tables`")
         else:
-            page.write_text(filled(page.read_text()))
+            page.write_text(filled(page.read_text(), tables))
             print(f"filled {page.relative_to(ROOT)}")
     return int("--check" in argv and bool(stale))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(fill(TABLES, sys.argv[1:]))

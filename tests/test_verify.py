@@ -137,7 +137,7 @@ def test_every_algorithm_is_held_to_pytorchs_error():
         fast = row.algorithm == "winograd, fast"
         assert row.limit == (FAST_LIMIT if fast else max(FLOOR, factor * row.torch_error))
         # A plain sum in one go may lie past its limit, which the command tells. A wrong number lies far past it.
-        assert row.error <= 3 * row.limit, row
+        assert row.ok, row
         assert row.ok or row.backend != "numpy", row
         assert row.ok or "winograd" not in row.algorithm, row
     for backend in HERE:

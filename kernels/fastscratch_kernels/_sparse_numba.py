@@ -29,9 +29,8 @@ def _add_ten(
     v = lanes(out)
     v2, v3, v4, v5 = v + v, v + v + v, v + v + v + v, v + v + v + v + v
     v6, v7, v8, v9 = v3 + v3, v3 + v4, v4 + v4, v4 + v5
-    s0, s1, s2, s3, s4 = load(out, to), load(out, to + v), load(out, to + v2), load(out, to + v3), load(out, to + v4)
-    s5, s6, s7 = load(out, to + v5), load(out, to + v6), load(out, to + v7)
-    s8, s9 = load(out, to + v8), load(out, to + v9)
+    zero = fill(out, 0)
+    s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 = zero, zero, zero, zero, zero, zero, zero, zero, zero, zero
     for e in range(first, stop):
         scalar = scalars[e]
         row = at + offsets[e]
@@ -45,16 +44,16 @@ def _add_ten(
         s7 = madd(s7, scalar, load(source, row + v7))
         s8 = madd(s8, scalar, load(source, row + v8))
         s9 = madd(s9, scalar, load(source, row + v9))
-    store(out, to, s0)
-    store(out, to + v, s1)
-    store(out, to + v2, s2)
-    store(out, to + v3, s3)
-    store(out, to + v4, s4)
-    store(out, to + v5, s5)
-    store(out, to + v6, s6)
-    store(out, to + v7, s7)
-    store(out, to + v8, s8)
-    store(out, to + v9, s9)
+    store(out, to, add(load(out, to), s0))
+    store(out, to + v, add(load(out, to + v), s1))
+    store(out, to + v2, add(load(out, to + v2), s2))
+    store(out, to + v3, add(load(out, to + v3), s3))
+    store(out, to + v4, add(load(out, to + v4), s4))
+    store(out, to + v5, add(load(out, to + v5), s5))
+    store(out, to + v6, add(load(out, to + v6), s6))
+    store(out, to + v7, add(load(out, to + v7), s7))
+    store(out, to + v8, add(load(out, to + v8), s8))
+    store(out, to + v9, add(load(out, to + v9), s9))
 
 
 @leaf
@@ -64,8 +63,8 @@ def _add_four(
     """Add to four vectors of `out`: even and odd entries apart, so that no sum waits for the one before it."""
     v = lanes(out)
     v2, v3 = v + v, v + v + v
-    s0, s1, s2, s3 = load(out, to), load(out, to + v), load(out, to + v2), load(out, to + v3)
-    t0, t1, t2, t3 = fill(out, 0), fill(out, 0), fill(out, 0), fill(out, 0)
+    zero = fill(out, 0)
+    s0, s1, s2, s3, t0, t1, t2, t3 = zero, zero, zero, zero, zero, zero, zero, zero
     e = first
     while e + ONE < stop:
         scalar, other = scalars[e], scalars[e + ONE]
@@ -86,10 +85,10 @@ def _add_four(
         s1 = madd(s1, scalar, load(source, row + v))
         s2 = madd(s2, scalar, load(source, row + v2))
         s3 = madd(s3, scalar, load(source, row + v3))
-    store(out, to, add(s0, t0))
-    store(out, to + v, add(s1, t1))
-    store(out, to + v2, add(s2, t2))
-    store(out, to + v3, add(s3, t3))
+    store(out, to, add(load(out, to), add(s0, t0)))
+    store(out, to + v, add(load(out, to + v), add(s1, t1)))
+    store(out, to + v2, add(load(out, to + v2), add(s2, t2)))
+    store(out, to + v3, add(load(out, to + v3), add(s3, t3)))
 
 
 @leaf
@@ -97,10 +96,10 @@ def _add_one(
     source: Array, at: Offset, offsets: Array, scalars: Array, first: Offset, stop: Offset, out: Array, to: Offset
 ) -> None:
     """Add to one vector of `out`."""
-    total = load(out, to)
+    total = fill(out, 0)
     for e in range(first, stop):
         total = madd(total, scalars[e], load(source, at + offsets[e]))
-    store(out, to, total)
+    store(out, to, add(load(out, to), total))
 
 
 @leaf

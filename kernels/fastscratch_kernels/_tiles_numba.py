@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 
 from ._jit_numba import leaf
-from ._simd_numba import VECTOR_BYTES, lanes, load, madd, store
+from ._simd_numba import VECTOR_BYTES, add, fill, lanes, load, madd, store
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 TILE = 4
 """Rows of a tile."""
+
+CHAIN = np.uint64(64)
+"""Products that are summed in one go. Such sums are then added up: errors grow with the length of a chain."""
 
 PIXELS = 128
 """Output pixels that go through all panels together: what they read stays in the first-level cache."""
@@ -86,35 +89,42 @@ def multiply(
     for r in range(0, len(a_rows), TILE):
         y0, y1 = out_rows[r] + at, out_rows[r + 1] + at
         y2, y3 = out_rows[r + 2] + at, out_rows[r + 3] + at
+        zero = fill(out, 0)
         if accumulate:
-            s00, s01 = load(out, y0), load(out, y0 + width)
-            s10, s11 = load(out, y1), load(out, y1 + width)
-            s20, s21 = load(out, y2), load(out, y2 + width)
-            s30, s31 = load(out, y3), load(out, y3 + width)
+            t00, t01 = load(out, y0), load(out, y0 + width)
+            t10, t11 = load(out, y1), load(out, y1 + width)
+            t20, t21 = load(out, y2), load(out, y2 + width)
+            t30, t31 = load(out, y3), load(out, y3 + width)
         else:
-            s00, s01 = bias0, bias1
-            s10, s11 = bias0, bias1
-            s20, s21 = bias0, bias1
-            s30, s31 = bias0, bias1
+            t00, t01 = bias0, bias1
+            t10, t11 = bias0, bias1
+            t20, t21 = bias0, bias1
+            t30, t31 = bias0, bias1
         w = np.uint64(panel)
         for i in range(len(pieces)):
             x0, x1 = a_rows[r] + pieces[i], a_rows[r + 1] + pieces[i]
             x2, x3 = a_rows[r + 2] + pieces[i], a_rows[r + 3] + pieces[i]
-            for k in range(steps):
-                w0, w1 = load(panels, w), load(panels, w + width)
-                s00, s01 = madd(s00, a[x0 + k], w0), madd(s01, a[x0 + k], w1)
-                s10, s11 = madd(s10, a[x1 + k], w0), madd(s11, a[x1 + k], w1)
-                s20, s21 = madd(s20, a[x2 + k], w0), madd(s21, a[x2 + k], w1)
-                s30, s31 = madd(s30, a[x3 + k], w0), madd(s31, a[x3 + k], w1)
-                w += width + width
-        store(out, y0, s00)
-        store(out, y0 + width, s01)
-        store(out, y1, s10)
-        store(out, y1 + width, s11)
-        store(out, y2, s20)
-        store(out, y2 + width, s21)
-        store(out, y3, s30)
-        store(out, y3 + width, s31)
+            part = np.uint64(0)
+            while part < steps:
+                s00, s01, s10, s11, s20, s21, s30, s31 = zero, zero, zero, zero, zero, zero, zero, zero
+                for k in range(part, min(part + CHAIN, steps)):
+                    w0, w1 = load(panels, w), load(panels, w + width)
+                    s00, s01 = madd(s00, a[x0 + k], w0), madd(s01, a[x0 + k], w1)
+                    s10, s11 = madd(s10, a[x1 + k], w0), madd(s11, a[x1 + k], w1)
+                    s20, s21 = madd(s20, a[x2 + k], w0), madd(s21, a[x2 + k], w1)
+                    s30, s31 = madd(s30, a[x3 + k], w0), madd(s31, a[x3 + k], w1)
+                    w += width + width
+                part += CHAIN
+                t00, t01, t10, t11 = add(t00, s00), add(t01, s01), add(t10, s10), add(t11, s11)
+                t20, t21, t30, t31 = add(t20, s20), add(t21, s21), add(t30, s30), add(t31, s31)
+        store(out, y0, t00)
+        store(out, y0 + width, t01)
+        store(out, y1, t10)
+        store(out, y1 + width, t11)
+        store(out, y2, t20)
+        store(out, y2 + width, t21)
+        store(out, y3, t30)
+        store(out, y3 + width, t31)
 
 
 @leaf
@@ -131,10 +141,12 @@ def multiply_transposed(
         x0, x1, x2, x3 = a_rows[r], a_rows[r + 1], a_rows[r + 2], a_rows[r + 3]
         for at in range(np.uint64(0), np.uint64(columns), width + width):
             y0, y1, y2, y3 = out_rows[r] + at, out_rows[r + 1] + at, out_rows[r + 2] + at, out_rows[r + 3] + at
-            s00, s01 = load(out, y0), load(out, y0 + width)
-            s10, s11 = load(out, y1), load(out, y1 + width)
-            s20, s21 = load(out, y2), load(out, y2 + width)
-            s30, s31 = load(out, y3), load(out, y3 + width)
+            t00, t01 = load(out, y0), load(out, y0 + width)
+            t10, t11 = load(out, y1), load(out, y1 + width)
+            t20, t21 = load(out, y2), load(out, y2 + width)
+            t30, t31 = load(out, y3), load(out, y3 + width)
+            zero = fill(out, 0)
+            s00, s01, s10, s11, s20, s21, s30, s31 = zero, zero, zero, zero, zero, zero, zero, zero
             for p in range(len(a_pixels)):
                 x = a_pixels[p]
                 v = b_pixels[p] + at
@@ -143,14 +155,14 @@ def multiply_transposed(
                 s10, s11 = madd(s10, a[x + x1], v0), madd(s11, a[x + x1], v1)
                 s20, s21 = madd(s20, a[x + x2], v0), madd(s21, a[x + x2], v1)
                 s30, s31 = madd(s30, a[x + x3], v0), madd(s31, a[x + x3], v1)
-            store(out, y0, s00)
-            store(out, y0 + width, s01)
-            store(out, y1, s10)
-            store(out, y1 + width, s11)
-            store(out, y2, s20)
-            store(out, y2 + width, s21)
-            store(out, y3, s30)
-            store(out, y3 + width, s31)
+            store(out, y0, add(t00, s00))
+            store(out, y0 + width, add(t01, s01))
+            store(out, y1, add(t10, s10))
+            store(out, y1 + width, add(t11, s11))
+            store(out, y2, add(t20, s20))
+            store(out, y2 + width, add(t21, s21))
+            store(out, y3, add(t30, s30))
+            store(out, y3 + width, add(t31, s31))
 
 
 @leaf

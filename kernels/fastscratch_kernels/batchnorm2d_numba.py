@@ -18,6 +18,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 CHUNK_BYTES = 64 << 10
 """Of rows that are gone over twice, for the mean and for the distances from it."""
 
+RUN = 16
+"""Rows that are summed in one go. Such sums are then added up: errors grow with the length of a chain."""
+
 
 def _chunk_rows(x: Array) -> tuple[int, int]:
     """Return the number of rows of `x`, one a pixel, and how many make a chunk."""
@@ -38,17 +41,23 @@ def _floor(x: Array, relu: bool) -> Array:
 @compiled
 def _moments(x: Array, c: int, size: int, partial: Array, start: int, stop: int) -> None:
     own = partial[start // size]  # mean, then squared distances from it
+    run = np.empty(c, dtype=x.dtype)
     own[:] = 0
     channels = np.uint64(c)
-    for i in range(np.uint64(start), np.uint64(stop)):
-        for j in range(channels):
-            own[0, j] += x[i * channels + j]
-    for j in range(c):
-        own[0, j] /= stop - start
-    for i in range(np.uint64(start), np.uint64(stop)):
-        for j in range(channels):
-            distance = x[i * channels + j] - own[0, j]
-            own[1, j] += distance * distance
+    for first in range(start, stop, RUN):
+        run[:] = 0
+        for i in range(np.uint64(first), np.uint64(min(first + RUN, stop))):
+            for j in range(channels):
+                run[j] += x[i * channels + j]
+        own[0] += run
+    own[0] /= stop - start
+    for first in range(start, stop, RUN):
+        run[:] = 0
+        for i in range(np.uint64(first), np.uint64(min(first + RUN, stop))):
+            for j in range(channels):
+                distance = x[i * channels + j] - own[0, j]
+                run[j] += distance * distance
+        own[1] += run
 
 
 def channel_moments(x: Array, mean: Array, var: Array) -> None:
@@ -89,15 +98,19 @@ def _gradient_sums(
 ) -> None:
     own = partial[start // size]  # of dy, and of dy times the centered x
     zero, least = dy.dtype.type(0), floor[0]
+    run = np.empty((2, c), dtype=x.dtype)
     own[:] = 0
     channels = np.uint64(c)
-    for i in range(np.uint64(start), np.uint64(stop)):
-        for j in range(channels):
-            centered = x[i * channels + j] - constants[0, j]
-            upstream = dy[i * channels + j]
-            g = zero if centered * constants[1, j] + constants[2, j] <= least else upstream
-            own[0, j] += g
-            own[1, j] += g * centered
+    for first in range(start, stop, RUN):
+        run[:] = 0
+        for i in range(np.uint64(first), np.uint64(min(first + RUN, stop))):
+            for j in range(channels):
+                centered = x[i * channels + j] - constants[0, j]
+                upstream = dy[i * channels + j]
+                g = zero if centered * constants[1, j] + constants[2, j] <= least else upstream
+                run[0, j] += g
+                run[1, j] += g * centered
+        own += run
 
 
 @compiled

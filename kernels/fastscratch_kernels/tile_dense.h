@@ -1,13 +1,14 @@
 /* Dense: products of patches or rows with packed filters, PIXELS x FB sums in registers. Included by tile_real.h. */
 
 /* acc[p][0..FB) += sum over s, k of x[p][seg[s] + k] * w[(s * L + k) * FB ..], or = where the sums are `fresh`.
- * P and `fresh` are constants after inlining. */
+ * P and `fresh` are constants after inlining. The sums begin at zero, so that rounding errors grow with the length of
+ * one, and not with all that is added to acc. */
 INLINE void NAME(dense)(const int P, const int fresh, const REAL *const *x, const ptrdiff_t *seg, ptrdiff_t nseg,
                         ptrdiff_t L, const REAL *w, REAL *const *acc) {
     VEC a[PIXELS][2];
     UNROLL for (int p = 0; p < P; p++) {
-        a[p][0] = fresh ? (VEC){0} : NAME(load)(acc[p]);
-        a[p][1] = fresh ? (VEC){0} : NAME(load)(acc[p] + VW);
+        a[p][0] = (VEC){0};
+        a[p][1] = (VEC){0};
     }
     for (ptrdiff_t s = 0; s < nseg; s++) {
         const REAL *xs[PIXELS];
@@ -23,8 +24,8 @@ INLINE void NAME(dense)(const int P, const int fresh, const REAL *const *x, cons
         }
     }
     UNROLL for (int p = 0; p < P; p++) {
-        NAME(store)(acc[p], a[p][0]);
-        NAME(store)(acc[p] + VW, a[p][1]);
+        NAME(store)(acc[p], fresh ? a[p][0] : NAME(load)(acc[p]) + a[p][0]);
+        NAME(store)(acc[p] + VW, fresh ? a[p][1] : NAME(load)(acc[p] + VW) + a[p][1]);
     }
 }
 
@@ -60,20 +61,23 @@ static void NAME(chunk)(const REAL *x, const struct tile_patches *p, ptrdiff_t i
         NAME(store)(buf + (i - i0) * FB, b0);
         NAME(store)(buf + (i - i0) * FB + VW, b1);
     }
-    ptrdiff_t step = WEIGHT_BYTES / (ptrdiff_t)sizeof(REAL) / (FB * p->seglen);
-    step = step < 1 ? 1 : step;
+    /* As many whole segments as make a chain, or a part of one that is longer. */
+    const ptrdiff_t L = p->seglen, step = L < CHAIN ? CHAIN / L : 1, parts = (L + CHAIN - 1) / CHAIN;
     const ptrdiff_t tiles = (i1 - i0 + PIXELS - 1) / PIXELS;
     for (ptrdiff_t s = 0; s < p->nseg; s += step) {
         const ptrdiff_t n = p->nseg - s < step ? p->nseg - s : step;
-        for (ptrdiff_t t = 0; t < tiles; t++) { /* tiles of even sizes: a small last one would starve the FMA units */
-            const ptrdiff_t a = i0 + (i1 - i0) * t / tiles, b = i0 + (i1 - i0) * (t + 1) / tiles;
-            const REAL *xs[PIXELS];
-            REAL *acc[PIXELS];
-            for (ptrdiff_t i = a; i < b; i++) {
-                xs[i - a] = x + p->pix[i];
-                acc[i - a] = buf + (i - i0) * FB;
+        for (ptrdiff_t part = 0; part < parts; part++) {
+            const ptrdiff_t k = L * part / parts, length = L * (part + 1) / parts - k;
+            for (ptrdiff_t t = 0; t < tiles; t++) { /* tiles of even sizes: a small last one would starve the FMA units */
+                const ptrdiff_t a = i0 + (i1 - i0) * t / tiles, b = i0 + (i1 - i0) * (t + 1) / tiles;
+                const REAL *xs[PIXELS];
+                REAL *acc[PIXELS];
+                for (ptrdiff_t i = a; i < b; i++) {
+                    xs[i - a] = x + p->pix[i] + k;
+                    acc[i - a] = buf + (i - i0) * FB;
+                }
+                NAME(dense_n)((int)(b - a), xs, p->seg + s, n, length, w + (s * L + k) * FB, acc);
             }
-            NAME(dense_n)((int)(b - a), xs, p->seg + s, n, p->seglen, w + s * p->seglen * FB, acc);
         }
     }
 }
@@ -153,16 +157,19 @@ static void NAME(forward_pool)(const REAL *x, const struct tile_patches *p, cons
 static void NAME(scatter)(const REAL *dy, ptrdiff_t ldy, ptrdiff_t nf, const REAL *wt, const ptrdiff_t *pix,
                           ptrdiff_t npix, REAL *dxp) {
     static const ptrdiff_t here[1] = {0};
-    const ptrdiff_t tiles = (npix + PIXELS - 1) / PIXELS;
-    for (ptrdiff_t t = 0; t < tiles; t++) {
-        const ptrdiff_t a = npix * t / tiles, b = npix * (t + 1) / tiles;
-        const REAL *rows[PIXELS];
-        REAL *acc[PIXELS];
-        for (ptrdiff_t i = a; i < b; i++) {
-            rows[i - a] = dy + i * ldy;
-            acc[i - a] = dxp + pix[i];
+    const ptrdiff_t tiles = (npix + PIXELS - 1) / PIXELS, parts = (nf + CHAIN - 1) / CHAIN;
+    for (ptrdiff_t part = 0; part < parts; part++) {
+        const ptrdiff_t f = nf * part / parts, length = nf * (part + 1) / parts - f;
+        for (ptrdiff_t t = 0; t < tiles; t++) {
+            const ptrdiff_t a = npix * t / tiles, b = npix * (t + 1) / tiles;
+            const REAL *rows[PIXELS];
+            REAL *acc[PIXELS];
+            for (ptrdiff_t i = a; i < b; i++) {
+                rows[i - a] = dy + i * ldy + f;
+                acc[i - a] = dxp + pix[i];
+            }
+            NAME(dense_n)((int)(b - a), rows, here, 1, length, wt + f * FB, acc);
         }
-        NAME(dense_n)((int)(b - a), rows, here, 1, nf, wt, acc);
     }
 }
 
@@ -170,8 +177,8 @@ INLINE void NAME(outer)(const int R, const REAL *x, ptrdiff_t ldx, const ptrdiff
                         ptrdiff_t lddy, ptrdiff_t n, REAL *dw) {
     VEC a[PIXELS][2];
     UNROLL for (int r = 0; r < R; r++) {
-        a[r][0] = NAME(load)(dw + r * FB);
-        a[r][1] = NAME(load)(dw + r * FB + VW);
+        a[r][0] = (VEC){0};
+        a[r][1] = (VEC){0};
     }
     for (ptrdiff_t m = 0; m < n; m++) {
         const REAL *g = dy + m * lddy, *image = x + m * ldx;
@@ -187,8 +194,8 @@ INLINE void NAME(outer)(const int R, const REAL *x, ptrdiff_t ldx, const ptrdiff
         }
     }
     UNROLL for (int r = 0; r < R; r++) {
-        NAME(store)(dw + r * FB, a[r][0]);
-        NAME(store)(dw + r * FB + VW, a[r][1]);
+        NAME(store)(dw + r * FB, NAME(load)(dw + r * FB) + a[r][0]);
+        NAME(store)(dw + r * FB + VW, NAME(load)(dw + r * FB + VW) + a[r][1]);
     }
 }
 

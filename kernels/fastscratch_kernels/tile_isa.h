@@ -13,9 +13,9 @@
 #define UNROLL _Pragma("GCC unroll 32")
 #endif
 
-#define WEIGHT_BYTES 16384 /* of packed weights that are gone over at a time, */
-#define PASS_PIXELS 96     /* that dW adds up in registers before it goes on to the next rows, */
-#define BUFFER_BYTES 16384 /* and of accumulators: both stay in a level-1 cache of 32 KB with the pixels' rows */
+#define CHAIN 192          /* products that are summed in one go: more would round more, and their weights leave L1, */
+#define PASS_PIXELS 96     /* pixels that dW adds up in registers before it goes on to the next rows, */
+#define BUFFER_BYTES 16384 /* and of accumulators: all stay in a level-1 cache of 32 KB with the pixels' rows */
 
 #define JOIN_(a, b) a##_##b
 #define JOIN(a, b) JOIN_(a, b)

@@ -4,6 +4,8 @@
  * chunk are added up by the caller, in order.
  */
 
+#define RUN 16 /* rows that are summed in one go; such sums are added up: errors grow with the length of a chain */
+
 /* Calls `step(V, whole, c, n)` for all C columns: 4 vectors at a time, then one, then what is left of one. */
 #define COLUMNS(step)                                                                                                  \
     ptrdiff_t c = 0;                                                                                                   \
@@ -17,12 +19,17 @@ INLINE void NAME(sum_columns)(const int V, const int whole, const REAL *x, ptrdi
     VEC s[4] = {{0}}, m[4] = {{0}};
     if (mean)
         UNROLL for (int j = 0; j < V; j++) m[j] = NAME(load_part)(whole, mean + j * VW, n);
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        UNROLL for (int j = 0; j < V; j++) {
-            const VEC v = NAME(load_part)(whole, x + i * ldx + j * VW, n);
-            const VEC d = v - m[j];
-            s[j] += mean ? d * d : v;
+    for (ptrdiff_t i0 = 0; i0 < rows; i0 += RUN) {
+        const ptrdiff_t i1 = rows - i0 < RUN ? rows : i0 + RUN;
+        VEC part[4] = {{0}};
+        for (ptrdiff_t i = i0; i < i1; i++) {
+            UNROLL for (int j = 0; j < V; j++) {
+                const VEC v = NAME(load_part)(whole, x + i * ldx + j * VW, n);
+                const VEC d = v - m[j];
+                part[j] += mean ? d * d : v;
+            }
         }
+        UNROLL for (int j = 0; j < V; j++) s[j] += part[j];
     }
     UNROLL for (int j = 0; j < V; j++) NAME(store_part)(whole, sum + j * VW, s[j], n);
 }
@@ -85,13 +92,21 @@ INLINE void NAME(gradient_columns)(const int V, const int whole, const int relu,
         a[j] = NAME(load_part)(whole, scale + j * VW, n);
         b[j] = NAME(load_part)(whole, shift + j * VW, n);
     }
-    for (ptrdiff_t i = 0; i < rows; i++) {
+    for (ptrdiff_t i0 = 0; i0 < rows; i0 += RUN) {
+        const ptrdiff_t i1 = rows - i0 < RUN ? rows : i0 + RUN;
+        VEC s1[4] = {{0}}, p1[4] = {{0}};
+        for (ptrdiff_t i = i0; i < i1; i++) {
+            UNROLL for (int j = 0; j < V; j++) {
+                const VEC centered = NAME(load_part)(whole, x + i * C + j * VW, n) - m[j];
+                VEC g = NAME(load_part)(whole, dy + i * C + j * VW, n);
+                if (relu) g = NAME(passed)(g, centered, a[j], b[j]);
+                s1[j] += g;
+                p1[j] += g * centered;
+            }
+        }
         UNROLL for (int j = 0; j < V; j++) {
-            const VEC centered = NAME(load_part)(whole, x + i * C + j * VW, n) - m[j];
-            VEC g = NAME(load_part)(whole, dy + i * C + j * VW, n);
-            if (relu) g = NAME(passed)(g, centered, a[j], b[j]);
-            s[j] += g;
-            p[j] += g * centered;
+            s[j] += s1[j];
+            p[j] += p1[j];
         }
     }
     UNROLL for (int j = 0; j < V; j++) {
@@ -147,3 +162,4 @@ static void NAME(gradient_rows)(const REAL *dy, const REAL *x, ptrdiff_t rows, p
 }
 
 #undef COLUMNS
+#undef RUN

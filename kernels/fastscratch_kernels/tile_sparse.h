@@ -25,8 +25,8 @@ INLINE void NAME(pooled_v)(const int V, const int two, const REAL *rows, ptrdiff
                            REAL *out) {
     VEC a[2][GATHER];
     UNROLL for (int j = 0; j < V; j++) {
-        a[0][j] = NAME(load)(out + j * VW);
-        if (two) a[1][j] = NAME(load)(out + ldr + j * VW);
+        a[0][j] = (VEC){0};
+        if (two) a[1][j] = (VEC){0};
     }
     for (ptrdiff_t i = 0; i < n; i++, rows += window * ldr, dy += F, argmax += F) {
         const REAL *r0 = argmax[0] == TILE_DEAD ? zeros : rows + argmax[0] * ldr;
@@ -38,8 +38,8 @@ INLINE void NAME(pooled_v)(const int V, const int two, const REAL *rows, ptrdiff
         }
     }
     UNROLL for (int j = 0; j < V; j++) {
-        NAME(store)(out + j * VW, a[0][j]);
-        if (two) NAME(store)(out + ldr + j * VW, a[1][j]);
+        NAME(store)(out + j * VW, NAME(load)(out + j * VW) + a[0][j]);
+        if (two) NAME(store)(out + ldr + j * VW, NAME(load)(out + ldr + j * VW) + a[1][j]);
     }
 }
 
@@ -73,13 +73,13 @@ static void NAME(pooled)(const REAL *rows, ptrdiff_t window, ptrdiff_t ldr, cons
 INLINE void NAME(gather_v)(const int V, const REAL *rows, ptrdiff_t step, const int32_t *at, const REAL *g,
                            ptrdiff_t n, REAL *out) {
     VEC a[GATHER];
-    UNROLL for (int j = 0; j < V; j++) a[j] = NAME(load)(out + j * VW);
+    UNROLL for (int j = 0; j < V; j++) a[j] = (VEC){0};
     for (ptrdiff_t e = 0; e < n; e++) {
         const REAL *row = rows + at[e] * step;
         const VEC v = NAME(all)(g[e]);
         UNROLL for (int j = 0; j < V; j++) a[j] += v * NAME(load)(row + j * VW);
     }
-    UNROLL for (int j = 0; j < V; j++) NAME(store)(out + j * VW, a[j]);
+    UNROLL for (int j = 0; j < V; j++) NAME(store)(out + j * VW, NAME(load)(out + j * VW) + a[j]);
 }
 
 static void NAME(gather)(const REAL *rows, ptrdiff_t step, const int32_t *at, const REAL *g, ptrdiff_t n, ptrdiff_t nv,

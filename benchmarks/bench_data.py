@@ -1,0 +1,90 @@
+"""The loader: images a second, with and without augmentation, beside torchvision's.
+
+    python benchmarks/bench_data.py
+
+A call is one batch of random 8-bit images: shuffled, augmented, normalized to float32. fastscratch transforms whole
+batches and prepares one ahead in a thread; a DataLoader transforms image by image, here or in worker processes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Any
+
+from console import chosen, main, table, tell, thread_count
+from contest import QUICK, Contestant, Pace, as_row, compete, fastscratch_contestant, ratio, started
+from record import section
+
+AUGMENTATIONS = ("none", "flip-crop", "report")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measure the loaders of both engines.
+
+    Attributes
+    ----------
+    augmentations : str
+        Which, by comma: none, flip-crop, report.
+    batch : int
+        Images a batch.
+    images : int
+        Images of the data set.
+    threads : int or None
+        Threads of both, and worker processes of the DataLoader; none takes every core this process may use.
+    rounds : int
+        Rounds; the median counts.
+    seconds : float
+        What a round of the first loader should take.
+    out : str
+        Results file; by default benchmarks/results/CPU-DATE-COMMIT.json.
+    quick : bool
+        Only see that it works.
+    """
+
+    augmentations: str = ",".join(AUGMENTATIONS)
+    batch: int = 128
+    images: int = 10_000
+    threads: int | None = None
+    rounds: int = 5
+    seconds: float = 1.0
+    out: str = ""
+    quick: bool = False
+
+
+def run(options: Options) -> int:
+    """Measure, print and write."""
+    names = chosen("augmentations", options.augmentations, AUGMENTATIONS)
+    threads = thread_count(options.threads)
+    if not 1 <= options.batch <= options.images:
+        raise ValueError(f"batch must be from 1 to the number of images, {options.images}, got {options.batch}")
+    pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
+    images = min(options.images, 2 * options.batch) if options.quick else options.images
+    contestants = [
+        _torch("torch, in the process", 0),
+        _torch(f"torch, workers: {threads}", threads),
+        fastscratch_contestant("auto"),
+    ]
+    with section("data", dataclasses.asdict(options) | {"threads": threads}, options.out) as results:
+        lines: list[tuple[Any, ...]] = []
+        with started(contestants, threads) as processes:
+            for name in names:
+                tell(f"augmentation {name}")
+                task = {"kind": "loading", "augment": name, "batch": options.batch, "count": images}
+                measured = compete(processes, task, pace)
+                row = as_row(measured)
+                results.add({"augmentation": name, "batch": options.batch, "threads": threads} | row)
+                for engine, mine in measured.items():
+                    times = ratio(mine, measured[row["best_torch"]])[0]
+                    lines.append((name, engine, f"{options.batch / mine.median:,.0f}", f"{times:.2f}"))
+        table(("augmentation", "engine", "images/s", "PyTorch's time / its"), lines, text_columns=2)
+    return 0
+
+
+def _torch(name: str, workers: int) -> Contestant:
+    return Contestant(name, {"engine": "torch", "layout": "contiguous", "workers": workers})
+
+
+if __name__ == "__main__":
+    sys.exit(main(Options, run))

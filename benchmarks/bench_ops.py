@@ -1,0 +1,125 @@
+"""Every op alone, on every engine: forward and backward, each shape of `shapes.py`, one thread and all.
+
+Each case first compares its result with the NumPy kernels', then is timed by pytest-benchmark. A group is one op on one
+shape; its table has a line an engine.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import limits
+import numpy as np
+import pytest
+from engine_fastscratch import FastscratchEngine
+from record import Section
+from shapes import ALL, BLOCKS, CONVOLUTIONS, DENSE, PATCHES, POOLINGS, AnyShape, key
+from tasks import Task
+
+import fastscratch_kernels as kernels
+
+ENGINES = ("numpy", "numba", "cython", "torch-contiguous", "torch-channels_last")
+# float64 is for gradient checks; that its kernels are no slower than they should be shows on the small network.
+FLOAT64 = tuple(
+    key(shape)
+    for shape in (*CONVOLUTIONS, *BLOCKS, *POOLINGS, *DENSE, *PATCHES)
+    if shape.name.startswith("baseline")
+)
+CASES = [("float32", name) for name in ALL] + [("float64", name) for name in FLOAT64]
+TOLERANCE = {"float32": 1e-4, "float64": 1e-11}
+"""Largest difference from the NumPy kernels, relative to the largest number."""
+
+
+def _engine(name: str) -> Any:
+    """Return an engine; skip where it is not installed."""
+    if name.startswith("torch"):
+        pytest.importorskip("torch")
+        from engine_torch import TorchEngine
+
+        return TorchEngine(name.removeprefix("torch-"))
+    if (reason := kernels.backends()[name]) is not None:
+        pytest.skip(reason)
+    return FastscratchEngine(name)
+
+
+def _set_threads(engine: str, threads: int) -> None:
+    if engine.startswith("torch"):
+        import torch
+
+        torch.set_num_threads(threads)
+    kernels.set_num_threads(threads)
+
+
+@functools.lru_cache(maxsize=4)
+def _wanted(name: str, batch: int, dtype: str, backward: bool) -> list[np.ndarray]:
+    with kernels.use_backend("numpy"):
+        return FastscratchEngine("numpy").op(ALL[name], batch, dtype, backward).result()
+
+
+def _check(task: Task, name: str, batch: int, dtype: str, backward: bool) -> None:
+    for got, wanted in zip(task.result(), _wanted(name, batch, dtype, backward), strict=True):
+        allowed = TOLERANCE[dtype] * float(np.abs(wanted).max(initial=0))
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=allowed, err_msg=name)
+
+
+@pytest.fixture(autouse=True)
+def _settings_come_back() -> Iterator[None]:
+    threads = kernels.get_num_threads()
+    with kernels.use_backend(kernels.selected_backend()):
+        yield
+    kernels.set_num_threads(threads)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Measure with one thread and with all; `--quick` with one."""
+    all_threads = () if metafunc.config.getoption("--quick") else (kernels.available_cores(),)
+    metafunc.parametrize("threads", sorted({1, *all_threads}), ids="threads{}".format)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
+@pytest.mark.parametrize(("dtype", "name"), CASES, ids=[f"{name}-{dtype}" for dtype, name in CASES])
+def bench_op(
+    benchmark: Any,
+    request: pytest.FixtureRequest,
+    results: Section | None,
+    name: str,
+    dtype: str,
+    backward: bool,
+    threads: int,
+    engine: str,
+) -> None:
+    """Compare one op on one shape with NumPy's result, then time it."""
+    quick = request.config.getoption("--quick")
+    shape = ALL[name]
+    batch = 1 if quick else shape.batch
+    _wanted(name, batch, dtype, backward)  # before the engine chooses its backend
+    side = _engine(engine)
+    _set_threads(engine, threads)
+    task = side.op(shape, batch, dtype, backward)
+    _check(task, name, batch, dtype, backward)
+
+    way = "backward" if backward else "forward"
+    benchmark.group = f"{name} {way}, batch {batch}, {dtype}, threads: {threads}"
+    work = _work(shape, batch, dtype, backward)
+    benchmark.extra_info.update(work | {"engine": engine, "threads": threads, "batch": batch})
+    benchmark(task.call)
+    if benchmark.stats is None or results is None:  # run as a test
+        return
+    stats = benchmark.stats.stats
+    rates = {
+        "gflops": work["flops"] / stats.median / 1e9,
+        "share_of_sgemm": work["flops"] / stats.median / limits.measure(threads, quick)["flops"],
+        "share_of_bandwidth": work["bytes"] / stats.median / limits.measure(threads, quick)["bytes"],
+    }
+    benchmark.extra_info.update(rates)
+    what = {"shape": name, "pass": way, "dtype": dtype, "median": stats.median, "least": stats.min}
+    results.data["rows"].append(what | dict(benchmark.extra_info))  # written at the end: a disk would disturb
+
+
+def _work(shape: AnyShape, batch: int, dtype: str, backward: bool) -> dict[str, int]:
+    """Return the operations of the dense algorithm, and the bytes that have to move."""
+    scale = np.dtype(dtype).itemsize // 4
+    return {"flops": shape.flops(batch, backward), "bytes": scale * shape.bytes(batch, backward)}

@@ -1,0 +1,148 @@
+"""Whole networks: training steps and inference, images a second, memory, and the time until the first step.
+
+    python benchmarks/bench_step.py
+    python benchmarks/bench_step.py --networks baseline --batches 4,32,128 --kinds training
+
+As in `vs_torch.py` the engines take turns, each in a process of its own, which lives through all batch sizes here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from console import chosen, main, table, tell, thread_count, whole_numbers
+from contest import (
+    QUICK,
+    Contestant,
+    EngineError,
+    Pace,
+    as_row,
+    compete,
+    fastscratch_contestant,
+    ratio,
+    started,
+    torch_contestants,
+)
+from networks import NETWORKS
+from record import Section, section
+
+BACKENDS = ("cython", "numba", "numpy")
+KINDS = ("training", "inference")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measure whole networks at many batch sizes and numbers of threads.
+
+    Attributes
+    ----------
+    networks : str
+        Which, by comma: baseline, vgg.
+    batches : str
+        Batch sizes, by comma.
+    kinds : str
+        training, inference or both, by comma.
+    backends : str
+        Which backends, by comma: cython, numba, numpy.
+    threads : int or None
+        One and this number are measured; none takes every core this process may use.
+    rounds : int
+        Rounds; the median counts.
+    seconds : float
+        What a round of PyTorch should take.
+    out : str
+        Results file; by default benchmarks/results/CPU-DATE-COMMIT.json.
+    quick : bool
+        Only see that it works.
+    """
+
+    networks: str = ",".join(NETWORKS)
+    batches: str = "1,4,8,16,32,64,128,512"
+    kinds: str = ",".join(KINDS)
+    backends: str = ",".join(BACKENDS)
+    threads: int | None = None
+    rounds: int = 5
+    seconds: float = 0.2
+    out: str = ""
+    quick: bool = False
+
+
+def run(options: Options) -> int:
+    """Measure, print and write."""
+    names = chosen("networks", options.networks, tuple(NETWORKS))
+    kinds = chosen("kinds", options.kinds, KINDS)
+    backends = chosen("backends", options.backends, BACKENDS)
+    batches = whole_numbers("batches", options.batches)
+    threads = sorted({1, thread_count(options.threads)})
+    pace = Pace(options.rounds, options.seconds, budget=15.0)
+    if options.quick:
+        batches, threads, pace = batches[:1], threads[-1:], QUICK
+    contestants = [*torch_contestants(), *map(fastscratch_contestant, backends)]
+    with section("step", dataclasses.asdict(options) | {"cores": threads[-1]}, options.out) as results:
+        results.data["start"] = _start(contestants, threads[-1])
+        table(("engine", "import, s", "first step, s"), _start_lines(results.data["start"]))
+        print()
+        lines: list[tuple[Any, ...]] = []
+        for network in names:
+            for kind in kinds:
+                for count in threads:
+                    lines += _rows(contestants, network, kind, batches, count, pace, results)
+        heads = ("network", "kind", "batch", "threads", "engine", "images/s", "PyTorch's time / its", "MiB")
+        table(heads, lines, text_columns=2)
+    return int(bool(results.failures))
+
+
+def _rows(
+    contestants: Sequence[Contestant],
+    network: str,
+    kind: str,
+    batches: Sequence[int],
+    threads: int,
+    pace: Pace,
+    results: Section,
+) -> Iterator[tuple[Any, ...]]:
+    with started(contestants, threads) as processes:
+        for batch in sorted(batches):  # memory grows with the batch, so that the peak so far is this batch's
+            tell(f"{network} {kind}, batch {batch}, threads: {threads}")
+            task = {"kind": kind, "network": network, "batch": batch, "count": max(1024, batch)}
+            try:
+                measured = compete(processes, task, pace)
+            except EngineError as error:
+                results.fail(f"{network} {kind}, batch {batch}", error)
+                continue
+            row = as_row(measured)
+            results.add({"network": network, "kind": kind, "batch": batch, "threads": threads} | row)
+            for name, mine in measured.items():
+                rate, times = batch / mine.median, ratio(mine, measured[row["best_torch"]])[0]
+                yield (network, kind, batch, threads, name, f"{rate:,.0f}", f"{times:.2f}", f"{mine.peak:.0f}")
+
+
+def _start(contestants: Sequence[Contestant], threads: int) -> list[dict[str, Any]]:
+    """Measure how long it takes from nothing to the first training step of the report's CNN."""
+    task = {"kind": "training", "network": "baseline", "batch": 32, "count": 64}
+    rows = []
+    with tempfile.TemporaryDirectory() as empty:
+        cold = dataclasses.replace(
+            fastscratch_contestant("numba"), name="numba, nothing compiled", variables={"NUMBA_CACHE_DIR": empty}
+        )
+        everyone = [*contestants, *([cold] if any(one.name == "numba" for one in contestants) else [])]
+        for contestant in everyone:
+            tell(f"start of {contestant.name}")
+            with started([contestant], threads) as [process]:
+                first = process.ask(do="prepare", **task)["first_seconds"]
+                spent = process.ask(do="memory")["import_seconds"]
+            rows.append({"engine": contestant.name, "import_seconds": spent, "first_seconds": first})
+    return rows
+
+
+def _start_lines(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    for row in rows:
+        yield (row["engine"], f"{row['import_seconds']:.2f}", f"{row['first_seconds']:.2f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Options, run))

@@ -1,0 +1,270 @@
+"""Fill the benchmarks' tables in README.md, kernels/README.md and docs/, and draw their figures, from results files.
+
+    python benchmarks/report.py           # fill and draw
+    python benchmarks/report.py --check   # exit 1 where a page differs from the results
+
+Of each kind of machine the newest file counts that has the section; what was measured with ``--quick`` does not. Where
+there is no results file, a table stays empty.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import figures
+from record import RESULTS, load
+
+from fastscratch.report.figures import save
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs" / "images"
+sys.path.append(str(ROOT / "experiments"))
+
+from tables import Tables, fill, table  # noqa: E402  # the other script that fills pages
+
+Result = Mapping[str, Any]
+
+
+def newest(section: str, folder: Path = RESULTS) -> list[Result]:
+    """Return for each kind of machine its newest results file that has the section."""
+    chosen: dict[tuple[Any, ...], Result] = {}
+    files = [load(path) for path in sorted(folder.glob("*.json"))]
+    for result in sorted(files, key=lambda one: one["machine"]["date"]):
+        part = result["sections"].get(section)
+        if part and part["rows"] and not part["settings"].get("quick"):
+            chosen[tuple(result["machine"][key] for key in ("cpu", "isa", "cores"))] = result
+    return list(chosen.values())
+
+
+def _rows(result: Result, section: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = result["sections"][section]["rows"]
+    return rows
+
+
+def _machine(result: Result, section: str) -> str:
+    """Return the line below a table: on what machine, with which versions, at which commit, how busy."""
+    machine, part = result["machine"], result["sections"][section]
+    versions = ", ".join(
+        f"{name} {machine['versions'][key]}"
+        for name, key in (("PyTorch", "torch"), ("NumPy", "numpy"), ("Numba", "numba"))
+        if machine["versions"].get(key)
+    )
+    loads = [part[when]["busy"] for when in ("load_before", "load_after")]
+    busy = " and ".join("unknown" if share is None else f"{100 * share:.0f} %" for share in loads)
+    return (
+        f"\n{machine['cpu']}, {machine['isa'] or 'no compiled kernels'}, {machine['cores']} cores; {versions}; "
+        f"{machine['date']}, commit `{machine['commit']}`; in use by others before and after: {busy}.\n"
+    )
+
+
+def _per_machine(section: str, head: Sequence[str], lines: Any) -> str:
+    """Return a table for each machine, with a line below that names it."""
+    blocks = [table(head, lines(_rows(one, section))) + _machine(one, section) for one in newest(section)]
+    return "\n".join(blocks)
+
+
+def _ratio(row: Mapping[str, Any], name: str) -> str:
+    ratios = row["ratios"].get(name)
+    return f"{ratios['median']:.2f} ({ratios['least']:.2f} to {ratios['most']:.2f})" if ratios else "-"
+
+
+def _milliseconds(row: Mapping[str, Any], name: str) -> str:
+    return figures.plain(1e3 * median(row["engines"][name]["seconds"]))
+
+
+def _backend(row: Mapping[str, Any], backend: str) -> str:
+    """Return the name of a backend in a row, which may have its precision in it."""
+    return next((name for name in row["engines"] if figures.engine_of(name) == backend), backend)
+
+
+def vs_torch() -> str:
+    """Return PyTorch's time over each backend's for training steps, and the memory of both."""
+
+    def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
+        for row in rows:
+            best, cython = row["best_torch"], _backend(row, "cython")
+            engines = [row["engines"].get(name) for name in (cython, best)]
+            peaks = [f"{engine['peak']:.0f}" if engine else "-" for engine in engines]
+            yield [
+                f"{_network(row)}, {row['batch']}{', fast' if row['precision'] else ''}",
+                str(row["threads"]),
+                f"{_milliseconds(row, best)} ({best.removeprefix('torch ')})",
+                *(_ratio(row, _backend(row, name)) for name in ("cython", "numba")),
+                " / ".join(peaks),
+            ]
+
+    head = ["network, batch", "threads", "PyTorch, ms", "PyTorch / cython", "PyTorch / numba", "MiB, cython / PyTorch"]
+    return _per_machine("vs_torch", head, lines)
+
+
+def _network(row: Mapping[str, Any]) -> str:
+    return {"baseline": "the report's CNN", "vgg": "VGG"}[row["network"]]
+
+
+def layers() -> str:
+    """Return PyTorch's time over each backend's for every convolution alone."""
+
+    def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
+        for row in rows:
+            best = row["best_torch"]
+            yield [
+                f"`{row['layer']}`", row["pass"], str(row["threads"]),
+                f"{_milliseconds(row, best)} ({best.removeprefix('torch ')})",
+                *(_ratio(row, name) for name in ("cython", "numba")),
+            ]  # fmt: skip
+
+    head = ["layer", "pass", "threads", "PyTorch, ms", "PyTorch / cython", "PyTorch / numba"]
+    return _per_machine("vs_torch_layers", head, lines)
+
+
+ENGINES = ("cython", "numba", "numpy")
+
+
+def step() -> str:
+    """Return images a second of whole networks, training and inference."""
+
+    def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
+        for row in rows:
+            names = [*ENGINES, row["best_torch"]]
+            rates = [
+                f"{row['batch'] / median(row['engines'][name]['seconds']):,.0f}" if name in row["engines"] else "-"
+                for name in names
+            ]
+            yield [_network(row), row["kind"], str(row["batch"]), str(row["threads"]), *rates]
+
+    return _per_machine("step", ["network", "what", "batch", "threads", *ENGINES, "PyTorch"], lines)
+
+
+def start() -> str:
+    """Return the seconds from nothing to the first training step."""
+    blocks = []
+    for result in newest("step"):
+        rows = [
+            [row["engine"], f"{row['import_seconds']:.2f}", f"{row['first_seconds']:.2f}"]
+            for row in result["sections"]["step"]["start"]
+        ]
+        blocks.append(table(["engine", "imports, s", "first step, s"], rows) + _machine(result, "step"))
+    return "\n".join(blocks)
+
+
+def loaders() -> str:
+    """Return images a second of the data loaders."""
+
+    def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
+        for row in rows:
+            for name, engine in row["engines"].items():
+                rate = row["batch"] / median(engine["seconds"])
+                label = "fastscratch" if name == "auto" else name.replace("torch", "PyTorch")
+                yield [row["augmentation"], label, f"{rate:,.0f}", _ratio(row, name)]
+
+    return _per_machine("data", ["augmentation", "loader", "images/s", "best PyTorch's time / its"], lines)
+
+
+def ladder() -> str:
+    """Return what each rung of the ladder gains, a table a block."""
+    blocks = []
+    for result in newest("ladder"):
+        by_shape: dict[str, list[list[str]]] = {}
+        for row in _rows(result, "ladder"):
+            times = (1e3 * row["seconds"], row["gained"], row["in_all"])
+            line = [row["rung"], str(row["threads"]), *map(figures.plain, times)]
+            by_shape.setdefault(f"`{row['shape'].partition(':')[2]}`, {row['batch']} images", []).append(line)
+        for name, lines in by_shape.items():
+            blocks.append(table([name, "threads", "ms", "times as fast", "in all"], lines))
+        blocks[-1] += _machine(result, "ladder")
+    return "\n".join(blocks) + ("\n![The ladder](../docs/images/ladder.png)\n" if blocks else "")
+
+
+def scaling() -> str:
+    """Return the straight lines fitted to cost against images, batch, threads and channels."""
+
+    def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
+        for row in rows:
+            yield [row["varied"], figures.label_of(row["engine"]), f"{row['r2']:.4f}", f"{row['last_over_first']:.2f}"]
+
+    text = _per_machine("scaling", ["varied", "engine", "R²", "last / first"], lines)
+    return text + ("\n![How cost grows](images/scaling.png)\n" if text else "")
+
+
+def accuracy() -> str:
+    """Return the seconds to each test accuracy."""
+    from time_to_accuracy import spread
+
+    def lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
+        targets = list(rows[0]["reached"])
+        for name in dict.fromkeys(row["engine"] for row in rows):
+            mine = [row for row in rows if row["engine"] == name]
+            for target in targets:
+                times = spread([row["reached"][target] for row in mine])
+                yield [figures.label_of(name), f"{100 * float(target):g} %", times, str(len(mine))]
+
+    text = _per_machine("time_to_accuracy", ["engine", "test accuracy", "seconds", "seeds"], lines)
+    return text + ("\n![Test accuracy over seconds of training](images/time-to-accuracy.png)\n" if text else "")
+
+
+def roofline() -> str:
+    """Return the roofline's picture and its two limits."""
+    blocks = []
+    for result in newest("roofline"):
+        limits = result["sections"]["roofline"]["limits"]
+        line = [[f"{limits['flops'] / 1e9:.0f} GFLOP/s", f"{limits['bytes'] / 1e9:.1f} GB/s"]]
+        blocks.append(table(["matrix product (sgemm)", "memory (triad)"], line) + _machine(result, "roofline"))
+    return "\n".join(blocks) + ("\n![Every layer below the roof](images/roofline.png)\n" if blocks else "")
+
+
+def epoch_time() -> str:
+    """Return the picture at the top of the README."""
+    rows = _epoch_rows()
+    return "![Seconds of an epoch, PyTorch and fastscratch](docs/images/epoch-time.png)\n" if rows else ""
+
+
+def _epoch_rows() -> list[dict[str, Any]]:
+    """Return the training steps of the report's CNN with all threads, batch 4 to 128, of the newest file."""
+    results = newest("step")
+    rows = _rows(results[-1], "step") if results else []
+    wanted = {"network": "baseline", "kind": "training"}
+    rows = [row for row in rows if wanted.items() <= row.items() and 4 <= row["batch"] <= 128]
+    return [row for row in rows if row["threads"] == max(row["threads"] for row in rows)]
+
+
+TABLES: Tables = {
+    "vs-torch": vs_torch,
+    "layers": layers,
+    "step": step,
+    "start": start,
+    "loaders": loaders,
+    "ladder": ladder,
+    "scaling": scaling,
+    "time-to-accuracy": accuracy,
+    "roofline": roofline,
+    "epoch-time": epoch_time,
+}
+
+
+def draw(folder: Path = IMAGES) -> None:
+    """Draw the pages' figures, each from the newest file that has its section."""
+    if rows := _epoch_rows():
+        save(figures.epoch_time(rows), folder / "epoch-time.png")
+    for result in newest("ladder")[-1:]:
+        first = _rows(result, "ladder")[0]["shape"]
+        rungs = [row for row in _rows(result, "ladder") if row["shape"] == first]
+        save(figures.ladder(rungs), folder / "ladder.png")
+    for result in newest("scaling")[-1:]:
+        save(figures.scaling(_rows(result, "scaling")), folder / "scaling.png")
+    for result in newest("roofline")[-1:]:
+        part = result["sections"]["roofline"]
+        save(figures.roofline(part["rows"], part["limits"], part["settings"]["threads"]), folder / "roofline.png")
+    for result in newest("time_to_accuracy")[-1:]:
+        rows = _rows(result, "time_to_accuracy")
+        targets = [float(target) for target in rows[0]["reached"]]
+        save(figures.accuracy_curves(rows, targets), folder / "time-to-accuracy.png")
+
+
+if __name__ == "__main__":
+    if "--check" not in sys.argv[1:]:
+        draw()
+    sys.exit(fill(TABLES, sys.argv[1:]))

@@ -1,0 +1,133 @@
+"""The ladder's rungs: one block of a network computed in ways that each have one idea more.
+
+A rung is forward and backward of convolution, ReLU and max-pooling. All rungs but the naive one do the same sums.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from shapes import Conv, inputs
+
+import fastscratch_kernels as kernels
+
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the ladder.
+
+    Attributes
+    ----------
+    name : str
+        What is new.
+    how : str
+        A key of `WAYS`.
+    threads : int
+        1, or 0 for all.
+    algorithm : str
+        As `fastscratch_kernels.conv2d` takes it.
+    one_image : bool
+        Whether one image is computed in place of a batch, and its time multiplied: nobody waits for naive loops.
+    """
+
+    name: str
+    how: str
+    threads: int = 1
+    algorithm: str = "auto"
+    one_image: bool = False
+
+
+def naive(shape: Conv, a: dict[str, np.ndarray], algorithm: str) -> list[np.ndarray]:
+    """Plain Python loops: the ones that the tests compare every kernel with."""
+    if str(TESTS) not in sys.path:
+        sys.path.append(str(TESTS))
+    import oracles
+
+    how = _pairs(shape) | {"pool_kernel_size": (shape.pool,) * 2}
+    pooled, places = oracles.conv2d_relu_maxpool2d(a["x"], a["w"], a["b"], **how)
+    return [pooled, *oracles.conv2d_relu_maxpool2d_backward(a["dy"], places, a["x"], a["w"], **how)]
+
+
+def separate(shape: Conv, a: dict[str, np.ndarray], algorithm: str) -> list[np.ndarray]:
+    """Convolution, ReLU and pooling one after the other, and back again."""
+    how = _pairs(shape) | {"algorithm": algorithm}
+    y = kernels.conv2d(a["x"], a["w"], a["b"], **how)
+    np.maximum(y, 0, out=y)
+    pooled, places = kernels.maxpool2d(y, shape.pool)
+    spread = kernels.maxpool2d_backward(a["dy"], places, y.shape, shape.pool)
+    spread *= y > 0
+    return [pooled, *kernels.conv2d_backward(spread, a["x"], a["w"], **how)]
+
+
+def fused_forward(shape: Conv, a: dict[str, np.ndarray], algorithm: str) -> list[np.ndarray]:
+    """One kernel forward; back through every position, as if none were zero."""
+    block = shape.windows | {"algorithm": algorithm}
+    pooled, places = kernels.conv2d_relu_maxpool2d(a["x"], a["w"], a["b"], **block)
+    dead = pooled == 0
+    dy, alive = np.where(dead, np.float32(0), a["dy"]), np.where(dead, np.uint8(0), places)
+    spread = kernels.maxpool2d_backward(dy, alive, shape.conv_shape(len(a["x"])), shape.pool)
+    return [pooled, *kernels.conv2d_backward(spread, a["x"], a["w"], **_pairs(shape), algorithm=algorithm)]
+
+
+def fused(shape: Conv, a: dict[str, np.ndarray], algorithm: str) -> list[np.ndarray]:
+    """One kernel forward, one backward, which goes through the pooled places only."""
+    block = shape.windows | {"algorithm": algorithm}
+    pooled, places = kernels.conv2d_relu_maxpool2d(a["x"], a["w"], a["b"], **block)
+    back = kernels.conv2d_relu_maxpool2d_backward(a["dy"], places, a["x"], a["w"], **shape.windows)
+    return [pooled, *back]
+
+
+def alone(shape: Conv, a: dict[str, np.ndarray], algorithm: str) -> list[np.ndarray]:
+    """Convolution without pooling, and back."""
+    how = _pairs(shape) | {"algorithm": algorithm}
+    y = kernels.conv2d(a["x"], a["w"], a["b"], **how)
+    return [y, *kernels.conv2d_backward(a["dy"], a["x"], a["w"], **how)]
+
+
+WAYS: dict[str, Callable[[Conv, dict[str, np.ndarray], str], list[np.ndarray]]] = {
+    "naive": naive,
+    "separate": separate,
+    "fused_forward": fused_forward,
+    "fused": fused,
+    "alone": alone,
+}
+
+BLOCK = "conv2d_relu_maxpool2d:baseline.block2"
+WIDE = "conv2d:vgg.conv2"
+
+LADDERS = {
+    BLOCK: (
+        Rung("naive loops", "naive", one_image=True),
+        Rung("im2col + GEMM", "separate", algorithm="im2col"),
+        Rung("implicit im2col, register tile", "separate", algorithm="direct"),
+        Rung("ReLU and pooling fused", "fused_forward", algorithm="direct"),
+        Rung("pool-sparse backward", "fused", algorithm="direct"),
+        Rung("threads over images", "fused", threads=0, algorithm="direct"),
+        Rung("Winograd, where `auto` takes it", "fused", threads=0),
+    ),
+    WIDE: (
+        Rung("im2col + GEMM", "alone", threads=0, algorithm="im2col"),
+        Rung("implicit im2col, register tile", "alone", threads=0, algorithm="direct"),
+        Rung("Winograd, where `auto` takes it", "alone", threads=0),
+    ),
+}
+"""Shape -> its rungs, from the bottom up."""
+
+
+def build(shape: Conv, rung: Rung, batch: int) -> Callable[[], list[np.ndarray]]:
+    """Return what is timed: forward and backward of `shape` on one rung."""
+    arrays = inputs(shape, batch)
+    way = WAYS[rung.how]
+    return lambda: way(shape, arrays, rung.algorithm)
+
+
+def _pairs(shape: Conv) -> dict[str, Any]:
+    """Return the windows of the convolution alone, as pairs: the naive loops take nothing else."""
+    return {"stride": (shape.stride,) * 2, "padding": (shape.padding,) * 2, "groups": shape.groups}

@@ -1,0 +1,168 @@
+"""How cost grows: with images, batch, threads and channels, and how straight the lines are.
+
+python benchmarks/scaling.py
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import figures
+import numpy as np
+from console import chosen, main, table, tell, thread_count
+from contest import (
+    QUICK,
+    Contestant,
+    Measured,
+    Pace,
+    Process,
+    compete,
+    fastscratch_contestant,
+    started,
+    torch_contestants,
+)
+from record import section
+from shapes import Conv
+
+from fastscratch.report.figures import save
+
+BACKENDS = ("cython", "numba", "numpy")
+BATCH = 32
+IMAGES = (512, 1024, 2048, 4096)
+BATCHES = (16, 32, 64, 128, 256)
+CHANNELS = (16, 32, 64, 96, 128, 192)
+LAYOUT = "torch channels_last"
+
+Points = dict[str, list[tuple[float, float]]]
+"""Name of the contestant -> its points (x, y)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measure cost against images, batch, threads and channels, fit straight lines, and draw them.
+
+    Attributes
+    ----------
+    backends : str
+        Which backends, by comma: cython, numba, numpy.
+    threads : int or None
+        The most; none takes every core this process may use.
+    rounds : int
+        Rounds; the median counts.
+    seconds : float
+        What a round of PyTorch should take.
+    out : str
+        Results file; by default benchmarks/results/CPU-DATE-COMMIT.json.
+    quick : bool
+        Only see that it works.
+    """
+
+    backends: str = "cython,numba"
+    threads: int | None = None
+    rounds: int = 5
+    seconds: float = 0.2
+    out: str = ""
+    quick: bool = False
+
+
+def run(options: Options) -> int:
+    """Measure, print, draw and write."""
+    backends = chosen("backends", options.backends, BACKENDS)
+    threads = thread_count(options.threads)
+    pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
+    contestants = [one for one in torch_contestants() if one.name == LAYOUT]
+    contestants += [fastscratch_contestant(name) for name in backends]
+    few = 2 if options.quick else None
+    with section("scaling", dataclasses.asdict(options) | {"threads": threads}, options.out) as results:
+        points: dict[str, Points] = {"threads": _threads(contestants, pace, range(1, threads + 1))}
+        with started(contestants, threads) as processes:
+            points["images"] = _images(processes, pace, IMAGES[:few])
+            points["batch"] = _batches(processes, pace, BATCHES[:few])
+            points["channels"] = _channels(processes, pace, CHANNELS[:few])
+        rows = [_fit(varied, engine, at) for varied, lines in points.items() for engine, at in lines.items()]
+        for row in rows:
+            results.add(row)
+        table(("varied", "engine", "slope", "intercept", "R²", "last / first"), map(_cells, rows), text_columns=2)
+        picture = results.path.with_name(f"{results.path.stem}-scaling.png")
+        save(figures.scaling(rows), picture)
+        print(f"\nfigure: {picture}")
+    return 0
+
+
+def _step(batch: int) -> dict[str, Any]:
+    return {"kind": "training", "network": "baseline", "batch": batch, "count": max(1024, batch)}
+
+
+def _gather(points: Points, x: float, measured: dict[str, Measured], y: Callable[[float], float]) -> None:
+    """Add a point a contestant: `y` of its seconds a call."""
+    for name, one in measured.items():
+        points.setdefault(name, []).append((x, y(one.median)))
+
+
+def _images(processes: Sequence[Process], pace: Pace, images: Sequence[int]) -> Points:
+    """Return seconds of training on so many images, in batches of `BATCH`."""
+    points: Points = {}
+    for count in images:
+        tell(f"{count} images")
+        calls = count // BATCH
+        _gather(points, count, compete(processes, _step(BATCH), pace, calls=calls), lambda s, n=calls: s * n)
+    return points
+
+
+def _batches(processes: Sequence[Process], pace: Pace, batches: Sequence[int]) -> Points:
+    """Return milliseconds of a training step with so many images."""
+    points: Points = {}
+    for batch in batches:
+        tell(f"batch {batch}")
+        _gather(points, batch, compete(processes, _step(batch), pace), lambda seconds: 1e3 * seconds)
+    return points
+
+
+def _threads(contestants: Sequence[Contestant], pace: Pace, counts: Sequence[int]) -> Points:
+    """Return training steps a second with so many threads."""
+    points: Points = {}
+    for count in counts:
+        tell(f"threads: {count}")
+        with started(contestants, count) as processes:
+            _gather(points, count, compete(processes, _step(BATCH), pace), lambda seconds: 1 / seconds)
+    return points
+
+
+def _channels(processes: Sequence[Process], pace: Pace, channels: Sequence[int]) -> Points:
+    """Return milliseconds of a 3 x 3 convolution, forward, over its operations in GFLOP."""
+    points: Points = {}
+    for count in channels:
+        tell(f"{count} channels")
+        shape = Conv(f"channels.{count}", 16, count, count, 3, padding=1)
+        task = {"kind": "op", "shape": dataclasses.asdict(shape), "batch": BATCH}
+        _gather(points, shape.flops(BATCH) / 1e9, compete(processes, task, pace), lambda seconds: 1e3 * seconds)
+    return points
+
+
+def _fit(varied: str, engine: str, points: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """Return the points and the straight line through them by least squares; of one point, a level line."""
+    x, y = np.array(points, float).T
+    slope, intercept = np.polyfit(x, y, 1) if len(x) > 1 else (0.0, y[0])
+    rest, spread = float(np.square(y - intercept - slope * x).sum()), float(np.square(y - y.mean()).sum())
+    return {
+        "varied": varied,
+        "engine": engine,
+        "x": x.tolist(),
+        "y": y.tolist(),
+        "slope": float(slope),
+        "intercept": float(intercept),
+        "r2": 1 - rest / spread if spread else 1.0,
+        "last_over_first": float(y[-1] / y[0]),
+    }
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    numbers = f"{row['slope']:.4g}", f"{row['intercept']:.4g}", f"{row['r2']:.4f}", f"{row['last_over_first']:.2f}"
+    return (row["varied"], row["engine"], *numbers)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Options, run))

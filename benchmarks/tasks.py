@@ -1,0 +1,61 @@
+"""What an engine is asked to do again and again while the clock runs."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from networks import batch_indices
+
+LEARNING_RATE = 3e-4
+
+
+@dataclass
+class Task:
+    """One unit of work.
+
+    Attributes
+    ----------
+    call : callable
+        Does it once. What it returns is kept alive until the next call, as a program would.
+    result : callable
+        Does it once and returns what came out as arrays in this project's layout: what engines are compared by.
+    reset : callable
+        Goes back to the first weights and the first batch, so that every round does the same work.
+    """
+
+    call: Callable[[], Any]
+    result: Callable[[], list[np.ndarray]]
+    reset: Callable[[], None] = lambda: None
+
+    def time(self, calls: int) -> float:
+        """Return the mean seconds of so many calls, after a reset and a call that wakes threads and caches."""
+        self.reset()
+        kept = self.call()
+        self.reset()
+        started = time.perf_counter()
+        for _ in range(calls):
+            kept = self.call()
+        seconds = time.perf_counter() - started
+        del kept
+        return seconds / calls
+
+
+class Batches:
+    """The same batches for every engine, over and over."""
+
+    def __init__(self, count: int, batch: int) -> None:
+        self._indices = batch_indices(count, batch)
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Start again with the first batch."""
+        self._next: Iterator[np.ndarray] = itertools.cycle(self._indices)
+
+    def take(self) -> np.ndarray:
+        """Return which images the next batch takes."""
+        return next(self._next)

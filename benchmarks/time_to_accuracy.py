@@ -1,0 +1,153 @@
+"""Seconds of training until the test accuracy is reached, on CIFAR-10, for every engine and seed.
+
+    python benchmarks/time_to_accuracy.py
+
+Both engines start from the same weights and take the same batches of the same loader; evaluation does not count.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import figures
+from console import chosen, main, table, tell, thread_count
+from contest import EngineError, fastscratch_contestant, started, torch_contestants
+from record import section
+
+from fastscratch.report.figures import save
+
+BACKENDS = ("cython", "numba", "numpy")
+LAYOUTS = ("contiguous", "channels_last")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Train each engine from several seeds, and tell after how many seconds each accuracy is reached.
+
+    Attributes
+    ----------
+    backends : str
+        Which backends, by comma: cython, numba, numpy.
+    layout : str
+        PyTorch's memory layout: contiguous or channels_last.
+    seeds : int
+        Runs of each engine.
+    targets : str
+        Test accuracies in percent, by comma.
+    model : str
+        Network: baseline or improved.
+    data : str
+        Data set, as `fastscratch train` takes it.
+    augment : str
+        Augmentation, as `fastscratch train` takes it.
+    subsample : int
+        Use every so many-th image only.
+    epochs : int
+        Epochs of each run.
+    batch : int
+        Images a step.
+    lr : float
+        Learning rate at the first step.
+    threads : int or None
+        None takes every core this process may use.
+    out : str
+        Results file; by default benchmarks/results/CPU-DATE-COMMIT.json.
+    quick : bool
+        Only see that it works: one seed, one epoch, few images.
+    """
+
+    backends: str = "cython,numba"
+    layout: str = "channels_last"
+    seeds: int = 5
+    targets: str = "70,75"
+    model: str = "baseline"
+    data: str = "cifar10"
+    augment: str = "flip-crop"
+    subsample: int = 1
+    epochs: int = 20
+    batch: int = 32
+    lr: float = 1e-3
+    threads: int | None = None
+    out: str = ""
+    quick: bool = False
+
+
+def run(options: Options) -> int:
+    """Train, print, draw and write."""
+    backends = chosen("backends", options.backends, BACKENDS)
+    (layout,) = chosen("layout", options.layout, LAYOUTS)
+    targets = _shares(options.targets)
+    threads = thread_count(options.threads)
+    if options.quick:
+        options = dataclasses.replace(options, seeds=1, epochs=1, subsample=500)
+    for name in ("seeds", "subsample", "epochs", "batch"):
+        if getattr(options, name) < 1:
+            raise ValueError(f"{name} must be at least 1, got {getattr(options, name)}")
+    contestants = [one for one in torch_contestants() if one.settings["layout"] == layout]
+    contestants += map(fastscratch_contestant, backends)
+    what = {"model": options.model, "dataset": options.data} | {
+        name: getattr(options, name) for name in ("augment", "subsample", "epochs", "batch", "lr")
+    }
+    with section("time_to_accuracy", dataclasses.asdict(options) | {"threads": threads}, options.out) as results:
+        rows: list[dict[str, Any]] = []
+        for seed in range(options.seeds):  # engines in turn, so that a drift of the machine meets all
+            for contestant in contestants:
+                tell(f"seed {seed}, {contestant.name}")
+                try:
+                    with started([contestant], threads) as [process]:
+                        history = process.ask(do="learn", seed=seed, **what)["history"]
+                except EngineError as error:
+                    results.fail(f"seed {seed}", error)
+                    continue
+                reached = {f"{target:g}": seconds_to(history, target) for target in targets}
+                rows.append({"engine": contestant.name, "seed": seed, "history": history, "reached": reached})
+                results.add(rows[-1])
+        names = [contestant.name for contestant in contestants]
+        heads = ("engine", *(f"seconds to {100 * target:g} %" for target in targets), "best accuracy")
+        table(heads, [line for name in names if (line := _line(name, rows, targets))])
+        picture = results.path.with_name(f"{results.path.stem}-time-to-accuracy.png")
+        save(figures.accuracy_curves(rows, targets), picture)
+        print(f"\nfigure: {picture}")
+    return int(bool(results.failures))
+
+
+def seconds_to(history: Sequence[dict[str, float]], target: float) -> float | None:
+    """Return the seconds after the first epoch whose accuracy is at least `target`; None where none is."""
+    return next((entry["seconds"] for entry in history if entry["accuracy"] >= target), None)
+
+
+def spread(values: Sequence[float | None]) -> str:
+    """Return mean and standard deviation; how many got there, where not all did."""
+    there = [value for value in values if value is not None]
+    if not there:
+        return "not reached"
+    text = f"{statistics.fmean(there):.1f}"
+    text += f" ± {statistics.stdev(there):.1f}" if len(there) > 1 else ""
+    return text if len(there) == len(values) else f"{text} ({len(there)} of {len(values)})"
+
+
+def _line(name: str, rows: Sequence[dict[str, Any]], targets: Sequence[float]) -> tuple[str, ...] | None:
+    mine = [row for row in rows if row["engine"] == name]
+    if not mine:
+        return None
+    best = [max(entry["accuracy"] for entry in row["history"]) for row in mine]
+    times = (spread([row["reached"][f"{target:g}"] for row in mine]) for target in targets)
+    return (name, *times, f"{100 * statistics.fmean(best):.1f} %")
+
+
+def _shares(words: str) -> list[float]:
+    try:
+        shares = [float(word) / 100 for word in words.split(",")]
+    except ValueError:
+        shares = [0.0]
+    if not all(0 < share <= 1 for share in shares):
+        raise ValueError(f"targets must be percentages, by comma, got {words!r}")
+    return shares
+
+
+if __name__ == "__main__":
+    sys.exit(main(Options, run))

@@ -1,0 +1,173 @@
+"""PyTorch / fastscratch: how many times as long PyTorch takes for the same training step.
+
+    python benchmarks/vs_torch.py                         # training steps of both networks
+    python benchmarks/vs_torch.py --layers                # every convolution alone, forward and backward
+    python benchmarks/vs_torch.py --backends cython --threads 1 --rows vgg-32
+
+A step is: gather a batch of random images, forward, cross entropy, backward, Adam. benchmarks/README.md says how it is
+measured and what PyTorch is given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from console import chosen, main, table, tell, thread_count
+from contest import (
+    KEEP_MEMORY,
+    QUICK,
+    TOLERANCE,
+    EngineError,
+    Measured,
+    Pace,
+    as_row,
+    best_torch,
+    compete,
+    fastscratch_contestant,
+    ratio,
+    started,
+    torch_contestants,
+)
+from networks import STEPS, Step
+from record import Section, section
+from shapes import BLOCKS, CONVOLUTIONS, key
+
+BACKENDS = ("cython", "numba", "numpy")
+FAST_BACKENDS = ("cython",)
+"""Who has kernels of precision "fast"."""
+
+COMPARED = ("backend", "ms", "PyTorch ms", "at its best", "ratio", "range")
+
+TOLERANCES = {"": TOLERANCE, "fast": 5 * TOLERANCE}
+"""How far losses of the first steps may lie from PyTorch's, by precision."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measure both engines in turn, in separate processes, and print PyTorch's time over this project's.
+
+    Attributes
+    ----------
+    rows : str
+        Which rows, by comma: baseline-4, baseline-32, baseline-128, vgg-32, vgg-32-fast.
+    backends : str
+        Which backends, by comma: cython, numba, numpy.
+    threads : int or None
+        Threads of both engines; none takes every core this process may use. With --layers: 1 and that many.
+    layers : bool
+        Every convolution of both networks alone, and the report's CNN's fused blocks, instead of training steps.
+    compile : bool
+        Try torch.compile too; it takes minutes.
+    keep_memory : bool
+        Have glibc keep freed memory, for both engines.
+    rounds : int
+        Rounds; the median counts.
+    seconds : float
+        What a round of PyTorch should take; with --layers a third of it, for there are many.
+    images : int
+        Random images that batches are gathered from.
+    out : str
+        Results file; by default benchmarks/results/CPU-DATE-COMMIT.json.
+    quick : bool
+        Only see that it works.
+    """
+
+    rows: str = ",".join(STEPS)
+    backends: str = "cython,numba"
+    threads: int | None = None
+    layers: bool = False
+    compile: bool = False
+    keep_memory: bool = False
+    rounds: int = Pace.rounds
+    seconds: float = Pace.seconds
+    images: int = 2048
+    out: str = ""
+    quick: bool = False
+
+
+def run(options: Options) -> int:
+    """Measure, print and write."""
+    backends = chosen("backends", options.backends, BACKENDS)
+    rows = [STEPS[name] for name in chosen("rows", options.rows, tuple(STEPS))]
+    threads = thread_count(options.threads)
+    if options.images < max(row.batch for row in rows):
+        raise ValueError(f"images must be at least {max(row.batch for row in rows)}, a batch, got {options.images}")
+    pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
+    name = "vs_torch"
+    if options.layers:
+        name, pace = "vs_torch_layers", dataclasses.replace(pace, seconds=pace.seconds / 3)
+    with section(name, dataclasses.asdict(options) | {"threads": threads}, options.out) as results:
+        if options.layers:
+            lines = [*_layers(options, backends, threads, pace, results)]
+            table(("layer", "pass", "threads", *COMPARED), lines, text_columns=2)
+        else:
+            lines = [*_steps(options, rows, backends, threads, pace, results)]
+            table(("network", "batch", *COMPARED, "MiB", "PyTorch MiB"), lines)
+    print("\nratio: PyTorch's time / fastscratch's, median over the rounds; range: least and most")
+    return int(bool(results.failures))
+
+
+def _steps(
+    options: Options, rows: list[Step], backends: list[str], threads: int, pace: Pace, results: Section
+) -> Iterator[tuple[Any, ...]]:
+    for row in rows:
+        ours = [name for name in backends if not row.precision or name in FAST_BACKENDS]
+        if not ours:
+            continue
+        tell(f"{row.network}, batch {row.batch} {row.precision}".rstrip())
+        contestants = torch_contestants(options.compile)
+        contestants += [fastscratch_contestant(name, row.precision) for name in ours]
+        task = {"kind": "training", "network": row.network, "batch": row.batch, "count": options.images}
+        try:
+            with started(contestants, threads, KEEP_MEMORY if options.keep_memory else None) as processes:
+                measured = compete(processes, task, pace, tolerance=TOLERANCES[row.precision])
+        except EngineError as error:
+            results.fail(f"{row.network}, batch {row.batch} {row.precision}".rstrip(), error)
+            continue
+        what = dataclasses.asdict(row) | {"threads": threads}
+        results.add(what | as_row(measured))
+        for line in _compared(measured):
+            mine, best = measured[line[0]], measured[best_torch(measured)]
+            yield (row.network, row.batch, *line, f"{mine.peak:.0f}", f"{best.peak:.0f}")
+
+
+def _layers(
+    options: Options, backends: list[str], threads: int, pace: Pace, results: Section
+) -> Iterator[tuple[Any, ...]]:
+    contestants = torch_contestants() + [fastscratch_contestant(name) for name in backends]
+    shapes = (*CONVOLUTIONS, *BLOCKS)
+    for count in sorted({1, threads}):
+        with started(contestants, count, KEEP_MEMORY if options.keep_memory else None) as processes:
+            for shape in shapes[:: len(shapes) - 1] if options.quick else shapes:
+                for backward in (False, True):
+                    side = "backward" if backward else "forward"
+                    tell(f"{shape.name} {side}, threads: {count}")
+                    task = {"kind": "op", "shape": key(shape), "batch": shape.batch, "backward": backward}
+                    try:
+                        measured = compete(processes, task, pace)
+                    except EngineError as error:
+                        results.fail(f"{shape.name} {side}", error)
+                        continue
+                    what = {"layer": shape.name, "batch": shape.batch, "pass": side, "threads": count}
+                    results.add(what | {"flops": shape.flops(shape.batch, backward)} | as_row(measured))
+                    for line in _compared(measured):
+                        yield (shape.name, side, count, *line)
+
+
+def _compared(measured: dict[str, Measured]) -> Iterator[tuple[str, ...]]:
+    """Yield for each backend: name, its milliseconds, PyTorch's, how PyTorch got them, the ratio, its range."""
+    best = best_torch(measured)
+    for name, mine in measured.items():
+        if name.startswith("torch"):
+            continue
+        median, least, most = ratio(mine, measured[best])
+        how = best.removeprefix("torch ")
+        times = f"{1e3 * mine.median:.3f}", f"{1e3 * measured[best].median:.3f}"
+        yield (name, *times, how, f"{median:.2f}", f"{least:.2f} to {most:.2f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Options, run))

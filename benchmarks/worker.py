@@ -1,0 +1,117 @@
+"""One engine in a process of its own, told by lines of JSON what to do; started by `contest.py`.
+
+The first line makes the engine, ``{"engine": "torch", "layout": "contiguous"}``. Then:
+
+    {"do": "prepare", "kind": "training", "network": "vgg", "batch": 32, "count": 2048}
+    {"do": "time", "calls": 20}
+    {"do": "memory"}
+
+Each is answered by a line with what the method of that name returns, or ``{"error": "..."}``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+CHECKED_CALLS = 3
+"""Steps that both engines do first, whose losses have to agree."""
+
+
+def memory() -> dict[str, float]:
+    """Return this process's resident memory in MiB: now, and at its highest.
+
+    The kernel's high-water mark of this program; `getrusage` would count what the process was before it, too.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return {key: int(lines[name].split()[0]) / 1024 for key, name in (("now", "VmRSS"), ("peak", "VmHWM"))}
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return {"now": peak, "peak": peak}
+
+
+class Worker:
+    """An engine, and the task it was last given."""
+
+    def __init__(self, engine: str, **settings: Any) -> None:
+        started = time.perf_counter()
+        if engine == "torch":
+            from engine_torch import TorchEngine
+
+            self.engine: Any = TorchEngine(**settings)
+        else:
+            from engine_fastscratch import FastscratchEngine
+
+            self.engine = FastscratchEngine(**settings)
+        self.import_seconds = time.perf_counter() - started
+        self.imported = memory()["now"]
+
+    def prepare(self, kind: str, **what: Any) -> dict[str, Any]:
+        """Make the task, do it a few times, and return what came out."""
+        if "shape" in what:
+            from shapes import found
+
+            what["shape"] = found(what["shape"])
+        self.task = getattr(self.engine, kind)(**what)
+        started = time.perf_counter()
+        results = [self.task.result()]
+        first = time.perf_counter() - started
+        if "network" in what:
+            results += [self.task.result() for _ in range(CHECKED_CALLS - 1)]
+        return {"first_seconds": first, "check": [_summary(array) for result in results for array in result]}
+
+    def time(self, calls: int) -> dict[str, Any]:
+        """Time the task."""
+        return {"seconds": self.task.time(calls)}
+
+    def learn(self, **what: Any) -> dict[str, Any]:
+        """Train on a data set, and return the accuracy after each epoch."""
+        from learning import learn
+
+        return {"history": learn(self.engine, **what)}
+
+    def memory(self) -> dict[str, Any]:
+        """Return MiB after the imports and at the peak, and the seconds that the imports took."""
+        return {"imported": self.imported, "peak": memory()["peak"], "import_seconds": self.import_seconds}
+
+
+def _summary(array: Any) -> list[float]:
+    """Return a few numbers that stand for an array: itself where it is one number, else norm and two weighted sums."""
+    import numpy as np
+
+    flat = np.asarray(array, np.float64).ravel()
+    if flat.size == 1:
+        return [float(flat[0])]
+    weights = np.random.default_rng(0).standard_normal((2, flat.size))
+    return [float(np.linalg.norm(flat)), *(weights @ flat / np.sqrt(flat.size)).tolist()]
+
+
+def serve(requests: TextIO, replies: TextIO) -> None:
+    """Do what each line asks for until there are no more."""
+    worker: Worker | None = None
+    for line in requests:
+        request = json.loads(line)
+        try:
+            if worker is None:
+                worker = Worker(**request)
+                reply: dict[str, Any] = {}
+            else:
+                reply = getattr(worker, request.pop("do"))(**request)
+        except Exception as error:  # whatever it was, the other end has to know
+            reply = {"error": f"{type(error).__name__}: {error}"}
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+
+
+if __name__ == "__main__":
+    # What libraries print must not come between the replies.
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    serve(sys.stdin, channel)

@@ -1,0 +1,89 @@
+"""Engines in processes of their own: they do the same work in turn, and what goes wrong is told."""
+
+import os
+
+import contest
+import pytest
+from contest import Contestant, EngineError, Measured, Pace
+
+TASK = {"kind": "training", "network": "baseline", "batch": 2, "count": 8}
+SHORT = Pace(rounds=2, seconds=1e-4)
+NUMPY = contest.fastscratch_contestant("numpy")
+
+
+@pytest.mark.timeout(300)
+def test_two_processes_take_turns():
+    with contest.started([NUMPY, Contestant("again", NUMPY.settings)], threads=1) as processes:
+        measured = contest.compete(processes, TASK, SHORT)
+    assert list(measured) == ["numpy", "again"]
+    for one in measured.values():
+        assert len(one.seconds) == 2
+        assert all(second > 0 for second in (*one.seconds, one.first_seconds, one.import_seconds))
+        assert 0 < one.imported < one.peak
+
+
+@pytest.mark.torch
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["training", "inference"])
+@pytest.mark.parametrize("network", ["baseline", "vgg"])
+def test_both_engines_come_to_the_same(network, kind):
+    contestants = [*contest.torch_contestants(), NUMPY]
+    with contest.started(contestants, threads=1) as processes:
+        measured = contest.compete(processes, {**TASK, "network": network, "kind": kind}, SHORT, tolerance=1e-4)
+    row = contest.as_row(measured)
+    assert row["best_torch"].startswith("torch ")
+    assert row["ratios"][row["best_torch"]] == {"median": 1, "least": 1, "most": 1}
+
+
+@pytest.mark.timeout(300)
+def test_an_error_in_a_worker_comes_back_in_words():
+    with contest.started([NUMPY], threads=1) as [process]:
+        with pytest.raises(EngineError, match="numpy: KeyError: 'nix'"):
+            process.ask(do="prepare", **TASK | {"network": "nix"})
+        assert process.ask(do="memory")["peak"] > 0  # and the worker goes on
+
+
+def test_a_worker_that_dies_is_noticed():
+    with contest.started([NUMPY], threads=1) as [process]:
+        process._process.kill()
+        with pytest.raises(EngineError, match="ended with code"):
+            process.ask(do="memory")
+
+
+def test_a_backend_that_does_not_exist_is_refused():
+    with pytest.raises(EngineError, match="nix: ValueError: backend must be one of"):
+        contest.Process(contest.fastscratch_contestant("nix"), 1)
+
+
+def test_other_results_end_the_contest():
+    contest._compare("b", [[1.0, 0.0]], "a", [[1.001, 0.0]], 2e-3)
+    with pytest.raises(EngineError, match="b and a come to different results"):
+        contest._compare("b", [[1.0, 0.01]], "a", [[1.0, 0.0]], 2e-3)
+    with pytest.raises(EngineError):
+        contest._compare("b", [[float("nan")]], "a", [[1.0]], 2e-3)
+
+
+def test_ratio_is_taken_within_a_round():
+    ours, theirs = Measured([1.0, 2.0, 4.0]), Measured([3.0, 8.0, 8.0])
+    assert contest.ratio(ours, theirs) == (3.0, 2.0, 4.0)
+    assert contest.ratio(Measured([1.0]), theirs) == (3.0, 3.0, 3.0), "rounds that one side left out do not count"
+
+
+def test_best_torch_has_the_smallest_median():
+    measured = {"cython": Measured([0.1]), "torch a": Measured([1.0, 3.0, 3.0]), "torch b": Measured([2.0, 2.0, 9.0])}
+    assert contest.best_torch(measured) == "torch b"
+
+
+def test_environment_sets_threads_and_takes_handicaps_out(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    found = contest.environment(3, {"MALLOC_TRIM_THRESHOLD_": "1"})
+    assert "OPENBLAS_CORETYPE" not in found
+    assert {found[name] for name in contest.THREAD_VARIABLES} == {"3"}
+    assert found["MALLOC_TRIM_THRESHOLD_"] == "1"
+    assert found["PATH"] == os.environ["PATH"]
+
+
+@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"seconds": 0}, {"budget": -1}])
+def test_pace_refuses(wrong):
+    with pytest.raises(ValueError, match=r"at least 1|must be positive"):
+        Pace(**wrong)

@@ -1,0 +1,102 @@
+"""Pages and figures are filled from results files, and from nothing else."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import report
+from PIL import Image
+from time_to_accuracy import seconds_to, spread
+
+import bench_results
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of results files that the report reads."""
+    monkeypatch.setattr(report.newest, "__defaults__", (tmp_path,))
+    return tmp_path
+
+
+def write(folder, name, content):
+    (folder / f"{name}.json").write_text(json.dumps(content))
+
+
+def test_no_page_differs_from_the_results():
+    command = [sys.executable, str(ROOT / "benchmarks" / "report.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", report.TABLES)
+def test_without_results_a_table_is_empty(folder, name):
+    assert report.TABLES[name]() == ""
+
+
+@pytest.mark.parametrize("name", report.TABLES)
+def test_every_table_says_what_was_measured_and_where(folder, name):
+    write(folder, "a", bench_results.results())
+    text = report.TABLES[name]()
+    assert text.endswith("\n")
+    if name != "epoch-time":
+        assert "|---|" in text
+        assert "Some CPU, avx2, 2 cores; PyTorch 2.9, NumPy 2.4; 2026-01-02, commit `0123abcde`" in text
+    for path in re.findall(r"\((\S+\.png)\)", text):
+        assert (folder / path).name in {"epoch-time.png", "ladder.png", "scaling.png", "roofline.png",
+                                        "time-to-accuracy.png"}  # fmt: skip
+
+
+def test_ratios_are_those_of_the_file(folder):
+    write(folder, "a", bench_results.results())
+    line = "| VGG, 32 | 2 | 400 (channels_last) | 4.00 (0.50 to 9.00) | 2.00 (0.50 to 9.00) | 51 / 54 |"
+    assert line in report.vs_torch()
+
+
+def test_the_newest_file_of_each_machine_counts(folder):
+    write(folder, "a", bench_results.results(date="2026-01-03", commit="newest"))
+    write(folder, "b", bench_results.results(date="2026-01-02", commit="older"))
+    write(folder, "c", bench_results.results(date="2026-01-01", commit="another", isa="avx512"))
+    text = report.vs_torch()
+    assert "newest" in text
+    assert "another" in text
+    assert "older" not in text
+
+
+def test_quick_runs_do_not_count(folder):
+    content = bench_results.results()
+    content["sections"]["vs_torch"]["settings"]["quick"] = True
+    write(folder, "a", content)
+    assert report.vs_torch() == ""
+    assert report.layers() != ""
+
+
+def test_figures_are_drawn_on_white(folder):
+    write(folder, "a", bench_results.results())
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    report.draw(pictures)
+    names = {path.name for path in pictures.iterdir()}
+    assert names == {"epoch-time.png", "ladder.png", "scaling.png", "roofline.png", "time-to-accuracy.png"}
+    for name in names:
+        with Image.open(pictures / name) as image:
+            assert image.width >= 1000
+            assert image.convert("RGBA").getpixel((2, 2)) == (255, 255, 255, 255)
+
+
+def test_nothing_is_drawn_without_results(folder):
+    report.draw(folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_seconds_to_an_accuracy():
+    history = [{"seconds": 1.0, "accuracy": 0.5}, {"seconds": 2.0, "accuracy": 0.7}, {"seconds": 3.0, "accuracy": 0.6}]
+    assert seconds_to(history, 0.6) == 2.0
+    assert seconds_to(history, 0.8) is None
+    assert spread([1.0, 3.0]) == "2.0 ± 1.4"
+    assert spread([1.0, None, 3.0]) == "2.0 ± 1.4 (2 of 3)"
+    assert spread([None]) == "not reached"

@@ -1,0 +1,91 @@
+"""What is timed: the same batches, the same work after every reset."""
+
+import numpy as np
+import pytest
+import shapes
+from engine_fastscratch import FastscratchEngine
+from loading import endless, moments
+from tasks import Batches, Task
+
+import fastscratch_kernels as kernels
+
+
+@pytest.fixture
+def engine():
+    with kernels.use_backend("numpy"):
+        yield FastscratchEngine("numpy")
+
+
+def test_batches_repeat_after_an_epoch_and_after_rewinding():
+    batches = Batches(7, 3)
+    first, second, third = batches.take(), batches.take(), batches.take()
+    assert len(set(first) | set(second)) == 6
+    np.testing.assert_array_equal(first, third)
+    batches.rewind()
+    np.testing.assert_array_equal(batches.take(), first)
+
+
+def test_a_reset_goes_back_to_the_first_weights_and_the_first_batch(engine):
+    task = engine.training("baseline", 2, 8)
+    first = [task.result()[0] for _ in range(3)]
+    assert len({float(loss) for loss in first}) == 3, "it trains"
+    task.reset()
+    assert [task.result()[0] for _ in range(3)] == first
+
+
+def test_time_resets_wakes_and_counts():
+    calls = []
+    task = Task(lambda: calls.append("call"), list, lambda: calls.append("reset"))
+    assert task.time(3) > 0
+    assert calls == ["reset", "call", "reset", "call", "call", "call"]
+
+
+def test_loading_serves_batches_without_end(engine):
+    task = engine.loading("report", 4, 8)
+    assert [task.call()[0].shape for _ in range(5)] == [(4, 32, 32, 3)] * 5
+    assert task.result() == []
+
+
+@pytest.mark.torch
+def test_both_loaders_normalize_alike(engine):
+    from engine_torch import TorchEngine
+
+    ours = engine.loading("none", 4, 8).result()
+    theirs = TorchEngine("contiguous").loading("none", 4, 8).result()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_endless_counts_epochs():
+    batches = endless(lambda epoch: iter([epoch, epoch]))
+    assert [next(batches) for _ in range(5)] == [0, 0, 1, 1, 2]
+
+
+def test_moments_do_not_depend_on_the_order():
+    x = np.arange(8.0).reshape(2, 4)
+    forward, backward = moments([(x[0], 0), (x[1], 0)]), moments([(x[1], 0), (x[0], 0)])
+    assert forward == backward == [3.5, 17.5]
+
+
+@pytest.mark.torch
+@pytest.mark.usefixtures("one_torch_thread")
+@pytest.mark.parametrize("name", shapes.ALL)
+def test_every_op_is_the_same_on_both_engines(engine, name):
+    from engine_torch import TorchEngine
+
+    for backward in (False, True):
+        ours = engine.op(shapes.ALL[name], 1, "float64", backward).result()
+        theirs = TorchEngine("channels_last").op(shapes.ALL[name], 1, "float64", backward).result()
+        for got, wanted in zip(theirs, ours, strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.torch
+def test_learners_start_from_the_same_weights(engine, rng):
+    from engine_torch import TorchEngine
+
+    images, labels = rng.standard_normal((6, 32, 32, 3), dtype=np.float32), rng.integers(0, 10, 6)
+    ours, theirs = engine.learner("baseline", 3), TorchEngine("channels_last").learner("baseline", 3)
+    for learner in (ours, theirs):
+        for _ in range(3):
+            learner.train(images, labels, 1e-3)
+    np.testing.assert_array_equal(ours.predict(images), theirs.predict(images))
