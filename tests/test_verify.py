@@ -136,10 +136,7 @@ def test_every_algorithm_is_held_to_pytorchs_error():
         factor = SHORTENED_FACTOR if shortened and row.algorithm in ("auto", "winograd") else FACTOR
         fast = row.algorithm == "winograd, fast"
         assert row.limit == (FAST_LIMIT if fast else max(FLOOR, factor * row.torch_error))
-        # A plain sum in one go may lie past its limit, which the command tells. A wrong number lies far past it.
         assert row.ok, row
-        assert row.ok or row.backend != "numpy", row
-        assert row.ok or "winograd" not in row.algorithm, row
     for backend in HERE:
         here = {row.algorithm for row in rows if row.backend == backend and row.op == "conv2d_relu_maxpool2d"}
         assert here == {"auto", *kernels.algorithms(backend)}
