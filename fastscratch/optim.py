@@ -111,8 +111,7 @@ class Optimizer(ABC):
         if self._waits_for_gradients:
             self._check_gradients()
         self._steps += 1
-        with np.errstate(all="ignore"):  # gradients that overflow show in the next loss
-            self._update()
+        self._update()
 
     def _check_gradients(self) -> None:
         waiting = self._gradient_bits[self._starts] == _NO_GRADIENT[self._views[0][0].dtype]

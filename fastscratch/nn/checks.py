@@ -33,6 +33,8 @@ def check_size(name: str, value: Any) -> int:
 
 def check_float(layer: Module, x: Any, dtype: np.dtype[Any] | None = None) -> None:
     """Raise TypeError unless `x` is an array of `dtype`, or of float32 or float64 where that is None."""
+    if type(x) is np.ndarray and (x.dtype == dtype if dtype is not None else x.dtype in _FLOATS):
+        return
     if not isinstance(x, np.ndarray):
         raise TypeError(f"{layer!r} takes an ndarray, got {type(x).__name__}")
     if dtype is None:
@@ -59,5 +61,5 @@ def check_images(layer: Module, x: Any, dtype: np.dtype[Any] | None = None, chan
 
 def check_gradient(layer: Module, dy: Array, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless `dy` has the `shape` of the output."""
-    if np.shape(dy) != shape:
+    if (dy.shape if isinstance(dy, np.ndarray) else np.shape(dy)) != shape:
         raise ValueError(f"{layer!r} had an output of shape {shape}, got a gradient of shape {np.shape(dy)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 import fastscratch_kernels as kernels
 
@@ -21,17 +21,17 @@ class Flatten(Module):
         """Return `x` as (N, features)."""
         check_float(self, x)
         self.save_for_backward(x.shape)
-        return x.reshape(x.shape[0], int(np.prod(x.shape[1:])))
+        return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
     def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
         """Return `dy` in the shape of the input."""
         (shape,) = self.saved()
-        check_gradient(self, dy, (shape[0], int(np.prod(shape[1:]))))
+        check_gradient(self, dy, (shape[0], math.prod(shape[1:])))
         return dy.reshape(shape) if input_grad else None
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (features,)."""
-        return (int(np.prod(input_shape)),)
+        return (math.prod(input_shape),)
 
 
 class Linear(Module):

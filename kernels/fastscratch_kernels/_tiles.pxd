@@ -19,7 +19,7 @@ cdef extern from "tile.h" nogil:
         int form
         Py_ssize_t H, W, C, ph, pw, OH, OW, F
         Py_ssize_t TH, TW
-        Py_ssize_t vstep, mstep, zstep
+        Py_ssize_t ustep, vstep, mstep, zstep
         const void *zeros
 
     struct tile_adam:
@@ -33,7 +33,7 @@ cdef extern from "tile.h" nogil:
         void (*scatter)(const float *dy, Py_ssize_t ldy, Py_ssize_t nf, const float *wt, const Py_ssize_t *pix,
                         Py_ssize_t npix, float *dxp) noexcept nogil
         void (*dweight)(const float *x, Py_ssize_t ldx, const Py_ssize_t *pix, Py_ssize_t npix, const float *dy,
-                        Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, float *dw) noexcept nogil
+                        Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, float *dw, Py_ssize_t ldw) noexcept nogil
         void (*patches)(const float *x, const tile_patches *p, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t ldr,
                         float *rows) noexcept nogil
         void (*pooled)(const float *rows, Py_ssize_t window, Py_ssize_t ldr, const float *zeros, const float *dy,
@@ -77,7 +77,7 @@ cdef extern from "tile.h" nogil:
         void (*scatter)(const double *dy, Py_ssize_t ldy, Py_ssize_t nf, const double *wt, const Py_ssize_t *pix,
                         Py_ssize_t npix, double *dxp) noexcept nogil
         void (*dweight)(const double *x, Py_ssize_t ldx, const Py_ssize_t *pix, Py_ssize_t npix, const double *dy,
-                        Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, double *dw) noexcept nogil
+                        Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, double *dw, Py_ssize_t ldw) noexcept nogil
         void (*patches)(const double *x, const tile_patches *p, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t ldr,
                         double *rows) noexcept nogil
         void (*pooled)(const double *rows, Py_ssize_t window, Py_ssize_t ldr, const double *zeros, const double *dy,
@@ -188,11 +188,12 @@ cdef inline void scatter(const tile_table *t, const real *dy, Py_ssize_t ldy, Py
 
 
 cdef inline void filter_sums(const tile_table *t, const real *x, Py_ssize_t ldx, const Py_ssize_t *pix, Py_ssize_t npix,
-                             const real *dy, Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, real *dw) noexcept nogil:
+                             const real *dy, Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, real *dw,
+                             Py_ssize_t ldw) noexcept nogil:
     if real is float:
-        t.f32.dweight(x, ldx, pix, npix, dy, lddy, n, nk, dw)
+        t.f32.dweight(x, ldx, pix, npix, dy, lddy, n, nk, dw, ldw)
     else:
-        t.f64.dweight(x, ldx, pix, npix, dy, lddy, n, nk, dw)
+        t.f64.dweight(x, ldx, pix, npix, dy, lddy, n, nk, dw, ldw)
 
 
 cdef inline void conv_relu_pool(const tile_table *t, const real *x, const tile_patches *p, const real *w,

@@ -21,7 +21,7 @@ cdef enum:
     FILTERS, ZEROS, SUMS, SHARED, INPUTS, PRODUCTS, TABLES
     SPREAD = 16  # numbers between positions beyond what they hold: at multiples of 4096 bytes few of them fit a cache
 
-cdef Py_ssize_t TILES_BYTES = 192 << 10   # of transformed inputs that stay in a second-level cache
+cdef Py_ssize_t TILES_BYTES = 256 << 10   # of transformed inputs that stay in a second-level cache
 cdef Py_ssize_t SHARED_BYTES = 2 << 20    # of both transforms that are in memory for the filters' gradient
 
 
@@ -37,7 +37,7 @@ cdef tile_winograd winograd(int form, Py_ssize_t[4] x_shape, Py_ssize_t OH, Py_s
     s.H, s.W, s.C, s.ph, s.pw = x_shape[1], x_shape[2], x_shape[3], ph, pw
     s.OH, s.OW, s.F = OH, OW, F
     s.TH, s.TW = (OH + M - 1) // M, (OW + M - 1) // M
-    s.vstep = s.mstep = s.zstep = 0
+    s.ustep = s.vstep = s.mstep = s.zstep = 0
     s.zeros = NULL
     return s
 
@@ -53,7 +53,7 @@ cdef void _forward(tile_winograd *s, Py_ssize_t N, const real *x, const real *w,
     most = max(1, TILES_BYTES // <Py_ssize_t> (P * s.C * sizeof(real)))
     parts = min(tiles, round_up((tiles + most - 1) // most, threads))
     most = (tiles + parts - 1) // parts
-    s.vstep, s.mstep = most * s.C + SPREAD, most * block + SPREAD
+    s.ustep, s.vstep, s.mstep = s.C * block + SPREAD, most * s.C + SPREAD, most * block + SPREAD
     s.zeros = zeros
     memset(zeros, 0, s.C * sizeof(real))
     memset(bias, 0, FP * sizeof(real))
@@ -77,8 +77,9 @@ cdef _forward_typed(int form, const real[:, :, :, ::1] x, const real[:, :, :, ::
     cdef const tile_table *t = table()
     cdef Py_ssize_t scale = 1 if argmax is None else 2
     cdef tile_winograd s = winograd(form, x.shape, y.shape[1] * scale, y.shape[2] * scale, y.shape[3], ph, pw)
-    cdef Py_ssize_t FP = round_up(s.F, block_size(&y[0, 0, 0, 0]))
-    cdef real *u = <real *> t.scratch(FILTERS, (positions(form) * s.C + 1) * FP * sizeof(real))
+    cdef Py_ssize_t block = block_size(&y[0, 0, 0, 0]), FP = round_up(s.F, block)
+    cdef Py_ssize_t size = FP // block * positions(form) * (s.C * block + SPREAD)
+    cdef real *u = <real *> t.scratch(FILTERS, (size + FP) * sizeof(real))
     cdef real *zeros = <real *> t.scratch(ZEROS, s.C * sizeof(real))
     cdef int threads = get_num_threads()
     if x.shape[0] == 0:
@@ -87,7 +88,7 @@ cdef _forward_typed(int form, const real[:, :, :, ::1] x, const real[:, :, :, ::
         raise MemoryError(f"no memory for the transformed filters of {tuple(w.shape)}")
     with nogil:
         _forward(&s, x.shape[0], &x[0, 0, 0, 0], &w[0, 0, 0, 0], NULL if b is None else &b[0], turn, &y[0, 0, 0, 0],
-                 NULL if argmax is None else &argmax[0, 0, 0, 0], u, u + positions(form) * s.C * FP, zeros, threads)
+                 NULL if argmax is None else &argmax[0, 0, 0, 0], u, u + size, zeros, threads)
 
 
 def forward(form, x, w, b, out, padding):
@@ -136,7 +137,8 @@ cdef void _filter_gradient(tile_winograd *s, Py_ssize_t N, const real *x, const 
                 winograd_tiles(t, s, x, dy, first + a, n, v + a * s.C, z + a * block)
             for q in prange(P * blocks, schedule="static"):
                 filter_sums(t, <const real *> v + q // blocks * s.vstep, 0, rows, count,
-                            <const real *> z + (q % blocks * P + q // blocks) * s.zstep, 0, 1, s.C, du + q * size)
+                            <const real *> z + (q % blocks * P + q // blocks) * s.zstep, 0, 1, s.C, du + q * size,
+                            block)
         for q in prange(blocks * s.C, schedule="static"):
             winograd_back(t, s, <const real *> du + q // s.C * size, blocks * size, q % s.C, q // s.C * block, dw)
         if db != NULL:

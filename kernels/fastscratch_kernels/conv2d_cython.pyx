@@ -66,36 +66,36 @@ cdef void _input_gradient(const Geometry *g, const real *dy, const real *w, real
     # accumulators are those pixels; channels are padded to whole blocks, and the border is cut off at the end.
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(dx), CP = round_up(g.CG, block), channels = g.groups * CP
-    cdef Py_ssize_t n, group, k, b, c, f, j, i, count, pixels = g.OH * g.OW, image = g.HP * g.WP * channels
+    cdef Py_ssize_t blocks = CP // block, taps = g.KH * g.KW, pixels = g.OH * g.OW, image = g.HP * g.WP * channels
+    cdef Py_ssize_t q, n, group, k, b, c, f, j, i, count
     cdef Py_ssize_t *pix = <Py_ssize_t *> t.scratch(TABLES, pixels * sizeof(Py_ssize_t))
     cdef real *wt = <real *> t.scratch(WEIGHTS, g.groups * g.KH * g.KW * CP * g.FG * sizeof(real))
-    cdef real *to = wt
+    cdef real *to
     cdef real *dxp
     cdef bint direct = channels == g.C and g.HP == g.H and g.WP == g.W
     cdef unsigned long state = 0
     fill_pixels(g, channels, pix)
-    for group in range(g.groups):  # (KH, KW, CG, F) -> (groups, KH * KW, blocks of channels, FG, block)
-        for k in range(g.KH * g.KW):
-            for b in range(CP // block):
-                c = b * block
-                count = min(block, g.CG - c)
-                for f in range(g.FG):
-                    for j in range(count):
-                        to[j] = w[(k * g.CG + c + j) * g.F + group * g.FG + f]
-                    for j in range(count, block):
-                        to[j] = 0
-                    to += block
     with parallel(num_threads=threads):
         state = t.flush_denormals()
+        for q in prange(g.groups * taps * blocks, schedule="static"):
+            # (KH, KW, CG, F) -> (groups, KH * KW, blocks of channels, FG, block)
+            group, k, c = q // (taps * blocks), q // blocks % taps, q % blocks * block
+            count = min(block, g.CG - c)
+            to = wt + q * g.FG * block
+            if count < block:
+                memset(to, 0, g.FG * block * sizeof(real))
+            for j in range(count):
+                for f in range(g.FG):
+                    to[f * block + j] = w[(k * g.CG + c + j) * g.F + group * g.FG + f]
         for n in prange(g.N, schedule="static"):
             dxp = dx + n * image if direct else <real *> t.scratch(IMAGE, image * sizeof(real))
             memset(dxp, 0, image * sizeof(real))
             for group in range(g.groups):
-                for k in range(g.KH * g.KW):
-                    for b in range(CP // block):
+                for k in range(taps):
+                    for b in range(blocks):
                         c = b * block
                         scatter(t, dy + n * pixels * g.F + group * g.FG, g.F, g.FG,
-                                wt + ((group * g.KH * g.KW + k) * CP + c) * g.FG, pix, pixels,
+                                <const real *> wt + ((group * taps + k) * CP + c) * g.FG, pix, pixels,
                                 dxp + (k // g.KW * g.dh * g.WP + k % g.KW * g.dw) * channels + group * CP + c)
             if not direct:
                 for i in range(g.H * g.W):
@@ -109,12 +109,15 @@ cdef void _input_gradient(const Geometry *g, const real *dy, const real *w, real
 cdef void _filter_gradient(const Geometry *g, const real *x, const real *dy, real *dw, real *db, real *dyp, real *dwp,
                            real *sums, int threads) noexcept nogil:
     # `x` is padded already. `dyp` (groups * blocks, N, OH * OW, block) takes dy with the filters of a block side by
-    # side; `dwp` (groups * blocks, K, block) the result; `sums` (N, F) those for db. A thread owns rows of the result
-    # and adds up all images in order, so that nothing is left to be added between threads.
+    # side; `dwp` (groups * blocks, K, block) the result, where the last block of a group has room that dw has not;
+    # `sums` (N, F) those for db. A thread owns rows of the result and adds up all images in order, so that nothing is
+    # left to be added between threads.
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(dw), blocks = round_up(g.FG, block) // block, pixels = g.OH * g.OW
     cdef Py_ssize_t ldx = g.HP * g.WP * g.C, lddy = pixels * block
     cdef Py_ssize_t q, b, n, i, f, k, s, count, group, piece, rows, at
+    cdef bint whole = g.FG % block == 0
+    cdef Py_ssize_t ldw = g.F if whole else block
     cdef Py_ssize_t piecelen = 48, pieces = (g.seglen + piecelen - 1) // piecelen
     cdef tile_patches p = _patches(t, g)
     cdef real *to
@@ -137,15 +140,18 @@ cdef void _filter_gradient(const Geometry *g, const real *x, const real *dy, rea
             group = b // blocks
             at = piece * piecelen
             rows = min(piecelen, g.seglen - at)
-            to = dwp + (b * g.K + s * g.seglen + at) * block
-            memset(to, 0, rows * block * sizeof(real))
+            k = s * g.seglen + at
+            to = dw + k * g.F + b * block if whole else dwp + (b * g.K + k) * block
+            for i in range(rows):
+                memset(to + i * ldw, 0, block * sizeof(real))
             filter_sums(t, x + p.seg[s] + group * g.CG + at, ldx, p.pix, pixels, dyp + b * g.N * lddy, lddy, g.N,
-                        rows, to)
-        for b in prange(g.groups * blocks, schedule="static"):
-            group, f = b // blocks, b % blocks * block
-            count = min(block, g.FG - f)
-            for k in range(g.K):
-                memcpy(dw + k * g.F + group * g.FG + f, dwp + (b * g.K + k) * block, count * sizeof(real))
+                        rows, to, ldw)
+        if not whole:
+            for b in prange(g.groups * blocks, schedule="static"):
+                group, f = b // blocks, b % blocks * block
+                count = min(block, g.FG - f)
+                for k in range(g.K):
+                    memcpy(dw + k * g.F + group * g.FG + f, dwp + (b * g.K + k) * block, count * sizeof(real))
         if db != NULL:
             for n in prange(g.N, schedule="static"):
                 column_sums(t, dy + n * pixels * g.F, pixels, g.F, g.F, sums + n * g.F)

@@ -245,24 +245,25 @@ cdef void _input_gradient(const Geometry *g, const tile_patches *p, const real *
     cdef Py_ssize_t most = max(1, min(gather_limit(dx), L1 // <Py_ssize_t> (g.F * V * sizeof(real))))
     cdef Py_ssize_t pieces = (vectors + most - 1) // most, image = g.HP * g.WP * g.C
     cdef Py_ssize_t n, s, j, i, f, k, a, length
+    cdef Py_ssize_t q
     cdef real *wt = <real *> t.scratch(WEIGHTS, g.K * g.F * sizeof(real))
-    cdef real *to = wt
+    cdef real *to
     cdef int32_t *begin = NULL
     cdef int32_t *at = NULL
     cdef real *value = NULL
     cdef real *dxp
     cdef bint direct = g.HP == g.H and g.WP == g.W
     cdef unsigned long state = 0
-    for s in range(p.nseg):
-        for j in range(pieces):
+    with parallel(num_threads=threads):
+        state = t.flush_denormals()
+        for q in prange(p.nseg * pieces, schedule="static"):
+            s, j = q // pieces, q % pieces
             a = vectors * j // pieces * V
             length = vectors * (j + 1) // pieces * V - a
+            to = wt + (s * g.seglen + a) * g.F
             for k in range(length):
                 for f in range(g.F):
                     to[f * length + k] = w[(s * g.seglen + a + k) * g.F + f]
-            to += g.F * length
-    with parallel(num_threads=threads):
-        state = t.flush_denormals()
         value = <real *> t.scratch(ENTRIES, windows * g.F * (sizeof(real) + 4) + (p.npix + 1) * 4)
         at = <int32_t *> (value + windows * g.F)
         begin = at + windows * g.F
@@ -270,7 +271,7 @@ cdef void _input_gradient(const Geometry *g, const tile_patches *p, const real *
             dxp = dx + n * image if direct else <real *> t.scratch(IMAGE, image * sizeof(real))
             memset(dxp, 0, image * sizeof(real))
             _list_by_place(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, begin, at, value)
-            _add_patches(t, g, p, wt, pieces, begin, at, value, dxp)
+            _add_patches(t, g, p, <const real *> wt, pieces, begin, at, value, dxp)
             if not direct:
                 for i in range(g.H):
                     memcpy(dx + (n * g.H + i) * g.W * g.C, dxp + ((i + g.ph) * g.WP + g.pw) * g.C,

@@ -26,6 +26,7 @@ def _chunks(size: int) -> Iterator[slice]:
         yield slice(start, min(start + CHUNK, size))
 
 
+@np.errstate(all="ignore")  # gradients that overflow show in the next loss
 def sgd_step(
     value: Array,
     grad: Array,
@@ -59,6 +60,7 @@ def sgd_step(
         np.subtract(value[part], first, out=out[part])
 
 
+@np.errstate(all="ignore")
 def adam_step(
     value: Array,
     grad: Array,

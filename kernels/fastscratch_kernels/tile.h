@@ -36,7 +36,8 @@ struct tile_winograd {
     int form;
     ptrdiff_t H, W, C, ph, pw, OH, OW, F;
     ptrdiff_t TH, TW;              /* tiles down and across an image */
-    ptrdiff_t vstep, mstep, zstep; /* from one position to the next in `v` (n, C), in `m` and in `z` (n, block) */
+    /* From one position to the next in `u` (C, block), in `v` (n, C), in `m` and in `z` (n, block). */
+    ptrdiff_t ustep, vstep, mstep, zstep;
     const void *zeros;             /* C of them */
 };
 
@@ -57,9 +58,9 @@ struct tile_adam {
     /* dxp[pix[i] + at + c] += sum over f of dy[i * ldy + f] * wt[f][c], for a block of channels c. */                 \
     void (*scatter)(const REAL *dy, ptrdiff_t ldy, ptrdiff_t nf, const REAL *wt, const ptrdiff_t *pix, ptrdiff_t npix, \
                     REAL *dxp);                                                                                        \
-    /* dw[k][f] += sum over images n, pixels i of x[n][pix[i] + k] * dy[n][i][f], for nk rows and a block of f. */     \
+    /* dw[k * ldw + f] += sum over images n, pixels i of x[n][pix[i] + k] * dy[n][i][f], for nk rows, a block of f. */  \
     void (*dweight)(const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix, const REAL *dy, ptrdiff_t lddy, \
-                    ptrdiff_t n, ptrdiff_t nk, REAL *dw);                                                              \
+                    ptrdiff_t n, ptrdiff_t nk, REAL *dw, ptrdiff_t ldw);                                               \
     /* rows[i - i0][0..ldr) = the patch of pixel i, a 1, zeros; one vector behind `x` and `rows` is touched. */         \
     void (*patches)(const REAL *x, const struct tile_patches *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t ldr,            \
                     REAL *rows);                                                                                       \

@@ -174,7 +174,7 @@ static void NAME(scatter)(const REAL *dy, ptrdiff_t ldy, ptrdiff_t nf, const REA
 }
 
 INLINE void NAME(outer)(const int R, const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix, const REAL *dy,
-                        ptrdiff_t lddy, ptrdiff_t n, REAL *dw) {
+                        ptrdiff_t lddy, ptrdiff_t n, REAL *dw, ptrdiff_t ldw) {
     VEC a[PIXELS][2];
     UNROLL for (int r = 0; r < R; r++) {
         a[r][0] = (VEC){0};
@@ -194,20 +194,20 @@ INLINE void NAME(outer)(const int R, const REAL *x, ptrdiff_t ldx, const ptrdiff
         }
     }
     UNROLL for (int r = 0; r < R; r++) {
-        NAME(store)(dw + r * FB, NAME(load)(dw + r * FB) + a[r][0]);
-        NAME(store)(dw + r * FB + VW, NAME(load)(dw + r * FB + VW) + a[r][1]);
+        NAME(store)(dw + r * ldw, NAME(load)(dw + r * ldw) + a[r][0]);
+        NAME(store)(dw + r * ldw + VW, NAME(load)(dw + r * ldw + VW) + a[r][1]);
     }
 }
 
 static void NAME(outer_n)(const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix, const REAL *dy,
-                          ptrdiff_t lddy, ptrdiff_t n, ptrdiff_t nk, REAL *dw) {
+                          ptrdiff_t lddy, ptrdiff_t n, ptrdiff_t nk, REAL *dw, ptrdiff_t ldw) {
     const ptrdiff_t tiles = (nk + PIXELS - 1) / PIXELS;
     for (ptrdiff_t t = 0; t < tiles; t++) {
         const ptrdiff_t a = nk * t / tiles, b = nk * (t + 1) / tiles;
         switch (b - a) {
 #define CASE(R)                                                                                                        \
     case R:                                                                                                            \
-        NAME(outer)(R, x + a, ldx, pix, npix, dy, lddy, n, dw + a * FB);                                               \
+        NAME(outer)(R, x + a, ldx, pix, npix, dy, lddy, n, dw + a * ldw, ldw);                                         \
         break;
             CASES_PIXELS
 #undef CASE
@@ -217,15 +217,16 @@ static void NAME(outer_n)(const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, pt
 
 /* All rows for a few pixels, then for the next few: `dy` and the pixels' rows stay in L1 meanwhile. */
 static void NAME(dweight)(const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix, const REAL *dy,
-                          ptrdiff_t lddy, ptrdiff_t n, ptrdiff_t nk, REAL *dw) {
+                          ptrdiff_t lddy, ptrdiff_t n, ptrdiff_t nk, REAL *dw, ptrdiff_t ldw) {
     if (npix >= PASS_PIXELS) {
         for (ptrdiff_t m = 0; m < n; m++)
             for (ptrdiff_t i = 0; i < npix; i += PASS_PIXELS)
                 NAME(outer_n)(x + m * ldx, ldx, pix + i, npix - i < PASS_PIXELS ? npix - i : PASS_PIXELS,
-                              dy + m * lddy + i * FB, lddy, 1, nk, dw);
+                              dy + m * lddy + i * FB, lddy, 1, nk, dw, ldw);
     } else {
         const ptrdiff_t step = PASS_PIXELS / npix;
         for (ptrdiff_t m = 0; m < n; m += step)
-            NAME(outer_n)(x + m * ldx, ldx, pix, npix, dy + m * lddy, lddy, n - m < step ? n - m : step, nk, dw);
+            NAME(outer_n)(x + m * ldx, ldx, pix, npix, dy + m * lddy, lddy, n - m < step ? n - m : step, nk, dw,
+                          ldw);
     }
 }

@@ -110,13 +110,13 @@ INLINE void NAME(transform_back)(const int AL, const VEC *d, VEC *r) {
 
 /* -- filters ------------------------------------------------------------------------------------------------------- */
 
-/* G w G.T of outputs o0..o0 + VW into u (blocks of outputs, AL * AL, inputs, FB). Where `turn` is set, the filters are
+/* G w G.T of outputs o0..o0 + VW into u (blocks of outputs, AL * AL positions, inputs, FB). Where `turn` is set, the filters are
  * turned round and their channels are the outputs: those of the gradient with respect to the images. */
 INLINE void NAME(winograd_filters_form)(const int AL, const int R, const REAL *w, ptrdiff_t C, ptrdiff_t F,
-                                        const int turn, ptrdiff_t o0, REAL *u) {
+                                        const int turn, ptrdiff_t o0, ptrdiff_t ustep, REAL *u) {
     const ptrdiff_t inputs = turn ? F : C, outputs = turn ? C : F;
     const ptrdiff_t left = outputs - o0, n = left < 0 ? 0 : left < VW ? left : VW;
-    REAL *to = u + o0 / FB * AL * AL * inputs * FB + o0 % FB;
+    REAL *to = u + o0 / FB * AL * AL * ustep + o0 % FB;
     for (ptrdiff_t c = 0; c < inputs; c++, to += FB) {
         VEC rows[MOST][5];
         for (int j = 0; j < R; j++) {
@@ -138,7 +138,7 @@ INLINE void NAME(winograd_filters_form)(const int AL, const int R, const REAL *w
         for (int i = 0; i < AL; i++) {
             VEC r[MOST];
             NAME(transform_filter)(AL, R, rows[i], r);
-            for (int j = 0; j < AL; j++) NAME(store)(to + (i * AL + j) * inputs * FB, r[j]);
+            for (int j = 0; j < AL; j++) NAME(store)(to + (i * AL + j) * ustep, r[j]);
         }
     }
 }
@@ -146,11 +146,11 @@ INLINE void NAME(winograd_filters_form)(const int AL, const int R, const REAL *w
 static void NAME(winograd_filters)(const struct tile_winograd *s, const REAL *w, int turn, ptrdiff_t o0, REAL *u) {
     const ptrdiff_t C = turn ? s->F : s->C, F = turn ? s->C : s->F;
     if (s->form == TILE_F2K3)
-        NAME(winograd_filters_form)(4, 3, w, C, F, turn, o0, u);
+        NAME(winograd_filters_form)(4, 3, w, C, F, turn, o0, s->ustep, u);
     else if (s->form == TILE_F4K3)
-        NAME(winograd_filters_form)(6, 3, w, C, F, turn, o0, u);
+        NAME(winograd_filters_form)(6, 3, w, C, F, turn, o0, s->ustep, u);
     else
-        NAME(winograd_filters_form)(6, 5, w, C, F, turn, o0, u);
+        NAME(winograd_filters_form)(6, 5, w, C, F, turn, o0, s->ustep, u);
 }
 
 /* dw (3, 3, C, F) = G.T du G for one channel and filters f0..f0 + FB, from `du` (AL * AL, C, FB) of their block. */
@@ -295,7 +295,7 @@ INLINE void NAME(winograd_forward_form)(const int AL, const int M, const struct 
     const ptrdiff_t parts = (n + PIXELS - 1) / PIXELS;
     NAME(winograd_input_form)(AL, M, s, x, t0, n, v);
     for (ptrdiff_t f0 = 0; f0 < s->F; f0 += FB) {
-        for (int position = 0; position < AL * AL; position++, u += s->C * FB) {
+        for (int position = 0; position < AL * AL; position++, u += s->ustep) {
             for (ptrdiff_t part = 0; part < parts; part++) {
                 const ptrdiff_t a = n * part / parts, b = n * (part + 1) / parts;
                 const REAL *rows[PIXELS];
