@@ -169,7 +169,7 @@ def to_torch(model: nn.Module, channels: int | None = None) -> torch.nn.Module:
 
 def _conv(layer: nn.Conv2d) -> torch.nn.Module:
     return torch.nn.Conv2d(
-        layer.in_channels, layer.out_channels, layer.kernel_size, bias=layer.bias is not None, **layer.windows
+        layer.in_channels, layer.out_channels, layer.kernel_size, *layer.windows, bias=layer.bias is not None
     )
 
 

@@ -6,21 +6,13 @@ from typing import TypedDict
 
 import numpy as np
 
-import fastscratch_kernels as kernels
-from fastscratch_kernels.shapes import IntPair, Pair, conv2d_shape, pair
+from fastscratch_kernels import checked
+from fastscratch_kernels.checked import Windows
+from fastscratch_kernels.shapes import IntPair, conv2d_shape, pair
 
 from .checks import check_images, check_size
 from .init import fans, initialize
 from .module import Array, Module, Parameter, Shape
-
-
-class Windows(TypedDict):
-    """How the windows of a convolution lie, as the kernels take it."""
-
-    stride: Pair
-    padding: Pair
-    dilation: Pair
-    groups: int
 
 
 class GradientsOut(TypedDict):
@@ -84,12 +76,9 @@ class Conv2d(Module):
             raise ValueError(
                 f"groups must divide the channels, got {groups}: in_channels {in_channels}, out_channels {out_channels}"
             )
-        self.windows: Windows = {
-            "stride": pair("stride", stride, 1),
-            "padding": pair("padding", padding, 0),
-            "dilation": pair("dilation", dilation, 1),
-            "groups": groups,
-        }
+        self.stride, self.padding = pair("stride", stride, 1), pair("padding", padding, 0)
+        self.dilation, self.groups = pair("dilation", dilation, 1), groups
+        self.windows: Windows = (self.stride, self.padding, self.dilation, groups)
         shape = (*self.kernel_size, in_channels // groups, out_channels)
         fan_in, fan_out = fans(shape)
         self.weight = Parameter(
@@ -106,21 +95,22 @@ class Conv2d(Module):
             else None
         )
 
-    def check_input(self, x: Array) -> None:
-        """Raise TypeError or ValueError unless `x` is (N, H, W, in_channels) and of the parameters' dtype."""
+    def check_input(self, x: Array) -> Array:
+        """Return `x` C-contiguous; raise unless it is (N, H, W, in_channels) and of the parameters' dtype."""
         check_images(self, x, self.weight.value.dtype, self.in_channels)
+        return x if x.flags.c_contiguous else np.ascontiguousarray(x)
 
     def forward(self, x: Array) -> Array:
         """Return the convolution of `x` (N, H, W, C), of shape (N, OH, OW, F)."""
-        self.check_input(x)
+        x = self.check_input(x)
         self.save_for_backward(x)
-        return kernels.conv2d(x, self.weight.value, self.bias.value if self.bias else None, **self.windows)
+        return checked.conv2d(x, self.weight.value, self.bias.value if self.bias else None, self.windows)
 
     def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
         """Set the gradients of weight and bias from `dy` (N, OH, OW, F), and return that of the input."""
         (x,) = self.saved()
-        dx, dw, db = kernels.conv2d_backward(
-            dy, x, self.weight.value, input_grad=input_grad, **self.gradients_out(), **self.windows
+        dx, dw, db = checked.conv2d_backward(
+            dy, x, self.weight.value, self.windows, input_grad, **self.gradients_out()
         )
         self.set_gradients(dw, db)
         return dx
@@ -138,11 +128,7 @@ class Conv2d(Module):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (OH, OW, F) for (H, W, C)."""
-        where = self.windows
-        x_shape = (1, *input_shape)
-        return conv2d_shape(
-            x_shape, self.weight.shape, where["stride"], where["padding"], where["dilation"], where["groups"]
-        )[1:]
+        return conv2d_shape((1, *input_shape), self.weight.shape, *self.windows)[1:]
 
     def flops(self, input_shape: Shape) -> int:
         """Return 2 OH OW F KH KW C / groups, and one addition an output for the bias."""
@@ -152,5 +138,5 @@ class Conv2d(Module):
     def __repr__(self) -> str:
         parts = [str(self.in_channels), str(self.out_channels), f"kernel_size={self.kernel_size}"]
         defaults = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
-        parts += [f"{name}={value}" for name, value in self.windows.items() if value != defaults[name]]
+        parts += [f"{name}={getattr(self, name)}" for name in defaults if getattr(self, name) != defaults[name]]
         return f"Conv2d({', '.join(parts)}{'' if self.bias else ', bias=False'})"

@@ -6,24 +6,18 @@ Layers keep their identity: a fused step reads the parameters of the layers it s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypedDict
 
-import fastscratch_kernels as kernels
-from fastscratch_kernels.shapes import Pair
+import numpy as np
+
+from fastscratch_kernels import checked
 
 from .activation import ReLU
+from .checks import check_gradient
 from .conv import Conv2d
+from .linear import Linear
 from .module import Array, Module
 from .norm import BatchNorm2d
 from .pooling import MaxPool2d
-
-
-class PoolWindows(TypedDict):
-    """How the windows of the pooling lie, as the fused kernel takes it."""
-
-    pool_kernel_size: Pair
-    pool_stride: Pair
-    pool_padding: Pair
 
 
 class ConvReLUMaxPool(Module):
@@ -35,19 +29,14 @@ class ConvReLUMaxPool(Module):
     def __init__(self, conv: Conv2d, relu: ReLU, pool: MaxPool2d) -> None:
         super().__init__()
         self.conv, self.relu, self.pool = conv, relu, pool
-        self._pool: PoolWindows = {
-            "pool_kernel_size": pool.kernel_size,
-            "pool_stride": pool.stride,
-            "pool_padding": pool.padding,
-        }
+        self._pool = (pool.kernel_size, pool.stride, pool.padding)
 
     def forward(self, x: Array) -> Array:
         """Return ``pool(relu(conv(x)))``."""
         conv = self.conv
-        conv.check_input(x)
-        y, argmax = kernels.conv2d_relu_maxpool2d(
-            x, conv.weight.value, conv.bias.value if conv.bias else None, **conv.windows, **self._pool
-        )
+        x = conv.check_input(x)
+        bias = conv.bias.value if conv.bias else None
+        y, argmax = checked.conv2d_relu_maxpool2d(x, conv.weight.value, bias, conv.windows, self._pool)
         self.save_for_backward(x, argmax)
         return y
 
@@ -55,18 +44,32 @@ class ConvReLUMaxPool(Module):
         """Set the gradients of the convolution's parameters, and return that of the input."""
         x, argmax = self.saved()
         conv = self.conv
-        dx, dw, db = kernels.conv2d_relu_maxpool2d_backward(
-            dy,
-            argmax,
-            x,
-            conv.weight.value,
-            input_grad=input_grad,
-            **conv.gradients_out(),
-            **conv.windows,
-            **self._pool,
+        dx, dw, db = checked.conv2d_relu_maxpool2d_backward(
+            dy, argmax, x, conv.weight.value, conv.windows, self._pool, input_grad, **conv.gradients_out()
         )
         conv.set_gradients(dw, db)
         return dx
+
+
+class ThenReLU(Module):
+    """Conv2d or Linear -> ReLU: the output is rectified where it lies, and kept once instead of twice."""
+
+    def __init__(self, layer: Conv2d | Linear, relu: ReLU) -> None:
+        super().__init__()
+        self.layer, self.relu = layer, relu
+
+    def forward(self, x: Array) -> Array:
+        """Return ``relu(layer(x))``."""
+        y = self.layer.forward(x)
+        np.maximum(y, 0, out=y)
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
+        """Set the gradients of the layer's parameters, and return that of the input."""
+        (y,) = self.saved()
+        check_gradient(self.layer, dy, y.shape)
+        return self.layer.backward(np.where(y <= 0, dy.dtype.type(0), dy), input_grad=input_grad)
 
 
 class BatchNormReLU(Module):
@@ -87,9 +90,11 @@ class BatchNormReLU(Module):
 
 RUNS: dict[tuple[type[Module], ...], Callable[..., Module]] = {
     (Conv2d, ReLU, MaxPool2d): ConvReLUMaxPool,
+    (Conv2d, ReLU): ThenReLU,
+    (Linear, ReLU): ThenReLU,
     (BatchNorm2d, ReLU): BatchNormReLU,
 }
-"""Types of layers in a row -> the step that takes their place."""
+"""Types of layers in a row -> the step that takes their place; of two that begin alike the longer one stands first."""
 
 
 def plan(layers: Sequence[Module]) -> list[Module]:

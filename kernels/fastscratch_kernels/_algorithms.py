@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from types import TracebackType
 
 from .shapes import Pair
@@ -133,20 +132,7 @@ def choose(
     or nearly so (F(2x2,5x5), under a pooling); else "direct", and "im2col" where a backend has nothing else. float64
     is for checking: there it takes "direct".
     """
-    return _choose(backend, algorithm, precision or _precision, itemsize, w_shape, out_size, windows, pool)
-
-
-@functools.lru_cache(maxsize=1024)
-def _choose(
-    backend: str,
-    algorithm: str,
-    precision: str,
-    itemsize: int,
-    w_shape: tuple[int, ...],
-    out_size: Pair,
-    windows: tuple[Pair, Pair, Pair, int],
-    pool: tuple[Pair, Pair, Pair] | None,
-) -> str:
+    precision = precision or _precision
     _check("algorithm", algorithm, ALGORITHMS)
     _check("precision", precision, PRECISIONS)
     written = WRITTEN[backend]

@@ -1,16 +1,14 @@
-"""Public convolutions, plain and fused with ReLU and max-pooling: validate once, allocate, dispatch."""
+"""Public convolutions, plain and fused with ReLU and max-pooling: they validate, `checked` allocates and dispatches."""
 
 from __future__ import annotations
 
-from ._algorithms import choose
-from ._checks import Array, check_array, check_out, check_shape
-from ._registry import find, kernel
-from .shapes import IntPair, Pair, argmax_dtype, conv2d_shape, pair, pool2d_shape
-
-_Windows = tuple[Pair, Pair, Pair, int]  # stride, padding, dilation, groups
+from . import checked
+from ._checks import Array, check_array, check_shape
+from .checked import Pool, Windows
+from .shapes import IntPair, pair
 
 
-def _windows(stride: IntPair, padding: IntPair, dilation: IntPair, groups: int) -> _Windows:
+def _windows(stride: IntPair, padding: IntPair, dilation: IntPair, groups: int) -> Windows:
     if not isinstance(groups, int):
         raise TypeError(f"groups must be an int, got {groups!r}")
     return pair("stride", stride, 1), pair("padding", padding, 0), pair("dilation", dilation, 1), groups
@@ -26,16 +24,6 @@ def _check_inputs(x: Array, w: Array, b: Array | None) -> tuple[Array, Array, Ar
         if b.shape != w.shape[3:]:
             check_shape("b", b, w.shape[3:], f"w has {w.shape[3]} filters")
     return x, w, b
-
-
-def _gradients(
-    x: Array, w: Array, input_grad: bool, bias: bool, dx: Array | None, dw: Array | None, db: Array | None
-) -> tuple[Array | None, Array, Array | None]:
-    return (
-        check_out("dx", dx, x.shape, x.dtype) if input_grad else None,
-        check_out("dw", dw, w.shape, w.dtype),
-        check_out("db", db, (w.shape[3],), w.dtype) if bias else None,
-    )
 
 
 def conv2d(
@@ -94,12 +82,7 @@ def conv2d(
     """
     x, w, b = _check_inputs(x, w, b)
     how = _windows(stride, padding, dilation, groups)
-    shape = conv2d_shape(x.shape, w.shape, *how)
-    out = check_out("out", out, shape, x.dtype)
-    taken, fill = find("conv2d", backend)
-    form = choose(taken, algorithm, precision, x.itemsize, w.shape, shape[1:3], how)
-    fill(x, w, b, out, *how, form)
-    return out
+    return checked.conv2d(x, w, b, how, out, backend, algorithm, precision)
 
 
 def conv2d_backward(
@@ -154,15 +137,7 @@ def conv2d_backward(
     """
     x, w, _ = _check_inputs(x, w, None)
     how = _windows(stride, padding, dilation, groups)
-    dy = check_array("dy", dy, "N OH OW F", x.dtype)
-    shape = conv2d_shape(x.shape, w.shape, *how)
-    if dy.shape != shape:
-        check_shape("dy", dy, shape, f"x {x.shape}, w {w.shape}, {_describe(how)}")
-    dx, dw, db = _gradients(x, w, input_grad, bias, dx, dw, db)
-    taken, fill = find("conv2d_backward", backend)
-    form = choose(taken, algorithm, precision, x.itemsize, w.shape, shape[1:3], how)
-    fill(dy, x, w, dx, dw, db, *how, form)
-    return dx, dw, db
+    return checked.conv2d_backward(dy, x, w, how, input_grad, bias, dx, dw, db, backend, algorithm, precision)
 
 
 def conv2d_relu_maxpool2d(
@@ -216,14 +191,7 @@ def conv2d_relu_maxpool2d(
     x, w, b = _check_inputs(x, w, b)
     how = _windows(stride, padding, dilation, groups)
     pool = _pool(pool_kernel_size, pool_stride, pool_padding)
-    shape = pool2d_shape(conv2d_shape(x.shape, w.shape, *how), *pool)
-    out = check_out("out", out, shape, x.dtype)
-    argmax = check_out("argmax", argmax, shape, argmax_dtype(pool[0]))
-    taken, fill = find("conv2d_relu_maxpool2d", backend)
-    covered = shape[1] * pool[1][0], shape[2] * pool[1][1]
-    form = choose(taken, algorithm, "standard", x.itemsize, w.shape, covered, how, pool)
-    fill(x, w, b, out, argmax, *how, *pool, form)
-    return out, argmax
+    return checked.conv2d_relu_maxpool2d(x, w, b, how, pool, out, argmax, backend, algorithm)
 
 
 def conv2d_relu_maxpool2d_backward(
@@ -273,23 +241,11 @@ def conv2d_relu_maxpool2d_backward(
     x, w, _ = _check_inputs(x, w, None)
     how = _windows(stride, padding, dilation, groups)
     pool = _pool(pool_kernel_size, pool_stride, pool_padding)
-    shape = pool2d_shape(conv2d_shape(x.shape, w.shape, *how), *pool)
-    dy = check_array("dy", dy, "N PH PW F", x.dtype)
-    argmax = check_array("argmax", argmax, "N PH PW F", argmax_dtype(pool[0]))
-    if not dy.shape == argmax.shape == shape:
-        where = f"{_describe(how)}, pool kernel {pool[0]}, stride {pool[1]}, padding {pool[2]}"
-        check_shape("dy", dy, shape, f"x {x.shape}, w {w.shape}, {where}")
-        check_shape("argmax", argmax, shape, f"x {x.shape}, w {w.shape}, {where}")
-    dx, dw, db = _gradients(x, w, input_grad, bias, dx, dw, db)
-    kernel("conv2d_relu_maxpool2d_backward", backend)(dy, argmax, x, w, dx, dw, db, *how, *pool)
-    return dx, dw, db
+    return checked.conv2d_relu_maxpool2d_backward(
+        dy, argmax, x, w, how, pool, input_grad, bias, dx, dw, db, backend
+    )
 
 
-def _pool(kernel_size: IntPair, stride: IntPair | None, padding: IntPair) -> tuple[Pair, Pair, Pair]:
+def _pool(kernel_size: IntPair, stride: IntPair | None, padding: IntPair) -> Pool:
     k = pair("pool_kernel_size", kernel_size, 1)
     return k, k if stride is None else pair("pool_stride", stride, 1), pair("pool_padding", padding, 0)
-
-
-def _describe(how: _Windows) -> str:
-    stride, padding, dilation, groups = how
-    return f"stride {stride}, padding {padding}, dilation {dilation}, groups {groups}"

@@ -84,7 +84,6 @@ def window_shape(
     return oh, ow
 
 
-@functools.lru_cache(maxsize=1024)  # a network asks for the same few again and again
 def conv2d_shape(
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],

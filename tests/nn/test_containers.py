@@ -6,7 +6,7 @@ import pytest
 import cases
 import fastscratch_kernels as kernels
 from fastscratch import nn, optim
-from fastscratch.nn.fuse import BatchNormReLU, ConvReLUMaxPool, plan
+from fastscratch.nn.fuse import BatchNormReLU, ConvReLUMaxPool, ThenReLU, plan
 
 
 class Spy(nn.Module):
@@ -183,13 +183,33 @@ def test_conv_relu_maxpool_becomes_one_step():
 def test_other_runs_stay_as_they_are():
     conv, relu, pool = run_of_three()
     for layers in [
-        (conv, relu),
         (conv, pool, relu),
         (relu, conv, pool),
-        (conv, relu, nn.AvgPool2d(2)),
+        (conv, nn.AvgPool2d(2), relu),
         (conv, nn.BatchNorm2d(3), nn.Dropout(0.1), relu),
     ]:
         assert plan(layers) == list(layers)
+
+
+def test_relu_joins_the_layer_before_it():
+    assert kinds(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.AvgPool2d(2)) == [ThenReLU, nn.AvgPool2d]
+    assert kinds(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 4), nn.Flatten()) == [ThenReLU, nn.Linear, nn.Flatten]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layer", [nn.Conv2d(2, 5, 3), nn.Conv2d(2, 4, 1, bias=False)])
+def test_a_layer_with_relu_has_the_bits_of_both(layer, dtype):
+    x = normal(3, 6, 5, 2).astype(dtype)
+    results = []
+    for fuse in (True, False):
+        model = nn.Sequential(layer, nn.ReLU(), nn.Flatten(), seed=0, fuse=fuse).astype(dtype)
+        y = model(x)
+        dx = model.backward(normal(*y.shape, dtype=dtype))
+        results.append([y, dx, *(p.grad for p in model.parameters())])
+        with pytest.raises(ValueError, match=r"had an output of shape|dy must have shape"):
+            model._steps[0].backward(np.ones((1, 2, 2, 1), dtype))
+    for fused, plain in zip(*results, strict=True):
+        assert fused.tobytes() == plain.tobytes()
 
 
 def test_batchnorm_relu_becomes_one_step():
