@@ -17,6 +17,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 CHUNK = 16_384
 
+BLOCK = 1024
+"""Results that are made beside the arrays and then copied: where an output is an input, a loop that writes into it could
+not be made of vectors."""
+
 
 def _settings(value: Array, *settings: float) -> Array:
     """Return settings in the precision of the parameters: a float64 among float32 numbers would make all float64."""
@@ -29,13 +33,23 @@ def _sgd(
     start: int, stop: int,
 ) -> None:  # fmt: skip
     lr, momentum, decay = settings
-    for i in range(start, stop):
-        g = grad[i] + decay * value[i] if decay else grad[i]
+    ahead = momentum if nesterov else settings.dtype.type(0)
+    new = np.empty((2, BLOCK), dtype=value.dtype)
+    for first in range(start, stop, BLOCK):
+        count = min(BLOCK, stop - first)
+        v, g = value[first : first + count], grad[first : first + count]
         if len(velocity):
-            u = momentum * velocity[i] + g
-            out_velocity[i] = u
-            g = g + momentum * u if nesterov else u
-        out[i] = value[i] - lr * g
+            u = velocity[first : first + count]
+            for i in range(count):
+                step = g[i] + decay * v[i]
+                speed = momentum * u[i] + step
+                new[1, i] = speed
+                new[0, i] = v[i] - lr * (step + ahead * speed if nesterov else speed)
+            out_velocity[first : first + count] = new[1, :count]
+        else:
+            for i in range(count):
+                new[0, i] = v[i] - lr * (g[i] + decay * v[i])
+        out[first : first + count] = new[0, :count]
 
 
 def sgd_step(
@@ -63,12 +77,19 @@ def _adam(
     start: int, stop: int,
 ) -> None:  # fmt: skip
     lr, take1, beta2, take2, eps, decay, shrink = settings
-    for i in range(start, stop):
-        g = grad[i] + decay * value[i] if decay else grad[i]
-        mean = m[i] + take1 * (g - m[i])
-        square = beta2 * v[i] + take2 * (g * g)
-        out_m[i], out_v[i] = mean, square
-        out[i] = shrink * value[i] - lr * (mean / (np.sqrt(square) + eps))
+    new = np.empty((3, BLOCK), dtype=value.dtype)
+    for first in range(start, stop, BLOCK):
+        last = min(first + BLOCK, stop)
+        old, g, old_m, old_v = value[first:last], grad[first:last], m[first:last], v[first:last]
+        for i in range(last - first):
+            step = g[i] + decay * old[i]
+            mean = old_m[i] + take1 * (step - old_m[i])
+            square = beta2 * old_v[i] + take2 * (step * step)
+            new[0, i] = shrink * old[i] - lr * (mean / (np.sqrt(square) + eps))
+            new[1, i], new[2, i] = mean, square
+        out[first:last], out_m[first:last], out_v[first:last] = (
+            new[0, : last - first], new[1, : last - first], new[2, : last - first],
+        )  # fmt: skip
 
 
 def adam_step(
