@@ -11,13 +11,20 @@ BENCH_OPS ?= --benchmark-max-time=0.2 --benchmark-columns=min,median,rounds --be
 
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Python with the build that `make test-sanitize` tests. CPython leaks by design; that is not what is looked for.
+SANITIZED = LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
+            UBSAN_OPTIONS=print_stacktrace=1 PYTHONPATH=build/sanitize/site $(BIN)/python
+LIST_ISAS := from fastscratch_kernels import _tiles as t; assert "sanitize" in t.__file__; print(*t.available_isas())
+ARM64_CC := aarch64-linux-gnu-gcc
+DRIVER := -fno-math-errno -Wno-psabi -Ikernels/fastscratch_kernels tests/kernels/tile_driver.c $(wildcard kernels/fastscratch_kernels/tile_*.c)
 SOURCES := pyproject.toml setup.py $(wildcard kernels/fastscratch_kernels/*.pyx kernels/fastscratch_kernels/*.pxd kernels/fastscratch_kernels/tile*)
 
 .DEFAULT_GOAL := help
 .PHONY: help train test pytest coverage lint types format tables bench bench-quick bench-accuracy bench-compare clean
+.PHONY: test-sanitize test-arm64 test-lowest wheel wheel-test
 
 help:  ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -76,6 +83,43 @@ bench-accuracy: $(VENV)/installed-dev  ## Measure the seconds to 70 % and 75 % o
 
 bench-compare: $(VENV)/installed-dev  ## Has HEAD become slower than BASE=<commit>?
 	$(BIN)/python benchmarks/compare.py --base $(or $(BASE),$(error name a commit: make bench-compare BASE=main~1))
+
+test-sanitize: $(VENV)/installed-dev  ## Test a build of the Cython kernels that checks every access to memory
+	FASTSCRATCH_SANITIZE=1 $(PIP) --upgrade --no-deps --target build/sanitize/site .
+	isas=$$($(SANITIZED) -c '$(LIST_ISAS)') && for isa in $$isas; do \
+	    FASTSCRATCH_ISA=$$isa $(SANITIZED) -m pytest tests/kernels -k "cython and not numba" || exit 1; done
+	$(CC) -O1 -fsanitize=address,undefined -fno-sanitize-recover=all $(DRIVER) -o build/sanitize/tile_driver
+	build/sanitize/tile_driver
+
+test-arm64:  ## Run the arm64 build of the C tiles on an emulator
+	@for tool in $(ARM64_CC) qemu-aarch64; do command -v $$tool >/dev/null || { \
+	    echo "$$tool is missing: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" >&2; exit 1; }; done
+	mkdir -p build/arm64
+	$(ARM64_CC) -O3 -static $(DRIVER) -o build/arm64/tile_driver
+	qemu-aarch64 build/arm64/tile_driver
+
+test-lowest: $(VENV)/installed-release  ## Build and test with the oldest dependencies that pyproject.toml allows
+	$(PYTHON) -m venv --clear build/lowest
+	$(BIN)/python -m build --sdist --outdir build/lowest .
+	$(BIN)/python tools/lower_bounds.py >build/lowest/requirements.txt
+	build/lowest/bin/python -m pip install --quiet --requirement build/lowest/requirements.txt
+	build/lowest/bin/python -m pip install --quiet --no-deps --no-build-isolation build/lowest/*.tar.gz
+	build/lowest/bin/pytest -m "not torch and not slow" -W default::DeprecationWarning \
+	    $(addprefix --ignore=,$(shell grep -lr '^import torch' tests) benchmarks fastscratch/interop/torch.py)
+
+$(VENV)/installed-release: $(VENV)/installed
+	$(PIP) --editable '.[release]'
+	@touch $@
+
+wheel: $(VENV)/installed-release  ## Build sdist and wheel into dist/, on Linux a manylinux wheel
+	rm -rf build/wheel dist
+	$(BIN)/python -m build --outdir build/wheel .
+	PATH="$(BIN):$$PATH" $(BIN)/python tools/repair_wheel.py build/wheel dist
+	mv build/wheel/*.tar.gz dist
+	@ls -l dist
+
+wheel-test: wheel  ## Install the wheel into an empty environment, far from here, and train with it
+	$(PYTHON) tools/try_wheel.py dist
 
 clean:  ## Remove what was built, .venv included
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

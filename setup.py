@@ -1,7 +1,7 @@
 """Build step of the compiled extensions; everything else about the package is in pyproject.toml.
 
 The Cython kernels are optional: where they cannot be built the package still installs, and says so loudly.
-`FASTSCRATCH_NO_OPENMP=1` builds them single-threaded.
+`FASTSCRATCH_NO_OPENMP=1` builds them single-threaded, `FASTSCRATCH_SANITIZE=1` for `make test-sanitize`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,17 @@ CYTHON = (
     "softmax",
 )
 
+SANITIZE = os.environ.get("FASTSCRATCH_SANITIZE") == "1"
+"""Whether every access is checked: Cython's indices of memoryviews, and what C does with pointers and integers."""
+
+CHECKS = ["-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+FLAGS = ["-fno-math-errno", *(["-O1", *CHECKS] if SANITIZE else ["-O3"])]
+
 DIRECTIVES = {
     "language_level": 3,
-    "boundscheck": False,
+    "boundscheck": SANITIZE,
     "wraparound": False,
-    "initializedcheck": False,
+    "initializedcheck": SANITIZE,
     "cdivision": True,
     "freethreading_compatible": True,
 }
@@ -50,8 +56,9 @@ class BuildKernels(build_ext):
             print("fastscratch: building without OpenMP, the Cython kernels will be single-threaded", file=sys.stderr)
         for extension in self.extensions:
             extension.optional = True  # cythonize makes extensions anew and leaves this out
-            extension.extra_compile_args += ["-O3", "-fno-math-errno", "-Wno-psabi", *openmp]
-            extension.extra_link_args += openmp
+            extension.extra_compile_args += [*FLAGS, "-Wno-psabi", *openmp]
+            extension.extra_link_args += [*(CHECKS if SANITIZE else []), *openmp]
+        self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()
         missing = [extension.name for extension in self.extensions if not Path(self._built(extension)).exists()]
         if missing:
@@ -94,6 +101,8 @@ setup(
         [kernel("_tiles", TILES), *(kernel(f"{name}_cython", []) for name in CYTHON)],
         compiler_directives=DIRECTIVES,
         include_path=["kernels"],
+        build_dir="build/sanitize" if SANITIZE else None,
     ),
     cmdclass={"build_ext": BuildKernels},
+    options={"build": {"build_base": "build/sanitize"}} if SANITIZE else {},  # never mixed with what has no checks
 )

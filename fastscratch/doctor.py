@@ -54,9 +54,9 @@ def examine() -> list[Finding]:
         *_vector_units(),
         Finding("NumPy", machine["numpy"]),
         *_blas(machine["blas"]),
-        *_openmp(),
-        *_threads(),
         *_backends(),
+        *_openmp(),  # after the backends: the runtime comes with their kernels
+        *_threads(),
         *_caches(),
     ]
 
@@ -93,7 +93,8 @@ def _openmp() -> Iterator[Finding]:
     for runtime in runtimes:
         yield Finding("OpenMP", runtime)
     if not runtimes:
-        yield Finding("OpenMP", "no runtime loaded")
+        built = fastscratch_kernels.backends()["cython"] is None
+        yield Finding("OpenMP", "none: the Cython kernels use one thread" if built else "no runtime loaded")
     if len(runtimes) > 1:
         yield Finding("OpenMP", f"{len(runtimes)} runtimes in one process fight over the same cores", trouble=True)
 

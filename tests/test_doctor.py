@@ -1,6 +1,8 @@
 """The doctor: what it looks at, and what it calls trouble."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 import threadpoolctl
@@ -58,6 +60,25 @@ def test_two_openmp_runtimes_are_trouble(monkeypatch):
     found = find(examine(), "OpenMP")
     assert [finding.text for finding in found[:2]] == ["/lib/gomp.so", "/lib/iomp5.so"]
     assert [finding.trouble for finding in found] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"), [(None, "none: the Cython kernels use one thread"), ("not built", "no runtime loaded")]
+)
+def test_no_openmp(monkeypatch, reason, text):
+    monkeypatch.setattr(fastscratch_kernels, "backends", lambda: {"numpy": None, "numba": None, "cython": reason})
+    (finding,) = find(examine(), "OpenMP")
+    assert (finding.text, finding.trouble) == (text, False)
+
+
+def test_the_kernels_runtime_is_found(tmp_path):
+    """In a process of its own: the tests before this one have loaded every library."""
+    if fastscratch_kernels.backends()["cython"] is not None:
+        pytest.skip("the Cython kernels are not built here")
+    program = "from fastscratch.doctor import examine; print([f.text for f in examine() if f.topic == 'OpenMP'])"
+    environment = os.environ | {"FASTSCRATCH_DATA": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert "no runtime loaded" not in done.stdout
 
 
 def test_more_threads_than_cores_are_trouble(monkeypatch):

@@ -124,7 +124,10 @@ def _watched(items: Iterable[T], count: int, what: str) -> Iterator[T]:
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    if not console.is_terminal:  # a bar that is switched off still ends a line in Rich before 14.3
+        yield from items
+        return
+    with Progress(console=console, transient=True) as progress:
         task = progress.add_task(what, total=count)
         for item in items:
             progress.advance(task)

@@ -11,7 +11,7 @@
 typedef REAL NAME(vec) __attribute__((vector_size(VBYTES)));
 typedef REAL NAME(vecu) __attribute__((vector_size(VBYTES), aligned(sizeof(REAL)), may_alias));
 typedef INTEGER NAME(vint) __attribute__((vector_size(VBYTES)));
-typedef uint8_t NAME(vbyte) __attribute__((vector_size(VBYTES / sizeof(REAL))));
+typedef uint8_t NAME(vbyte) __attribute__((vector_size(VBYTES / sizeof(REAL)), aligned(1), may_alias));
 #define VEC NAME(vec)
 #define VINT NAME(vint)
 #define VW ((ptrdiff_t)(VBYTES / sizeof(REAL)))

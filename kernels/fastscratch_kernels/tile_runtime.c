@@ -34,9 +34,14 @@ static _Thread_local struct {
 } scratch[SLOTS];
 
 void *tile_scratch(int slot, size_t bytes) {
+#if defined(__SANITIZE_ADDRESS__) /* nothing to spare, so that a step beyond what was asked for is seen */
+    if (scratch[slot].bytes != bytes) {
+        void *memory = NULL;
+#else
     if (scratch[slot].bytes < bytes) {
         void *memory = NULL;
         bytes = (bytes + bytes / 4 + ALIGNMENT) / ALIGNMENT * ALIGNMENT; /* some more: sizes grow by steps */
+#endif
         free(scratch[slot].memory);
         if (posix_memalign(&memory, ALIGNMENT, bytes)) memory = NULL;
         scratch[slot].memory = memory;
