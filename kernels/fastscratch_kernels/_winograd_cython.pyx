@@ -77,7 +77,7 @@ cdef _forward_typed(int form, const real[:, :, :, ::1] x, const real[:, :, :, ::
     cdef const tile_table *t = table()
     cdef Py_ssize_t scale = 1 if argmax is None else 2
     cdef tile_winograd s = winograd(form, x.shape, y.shape[1] * scale, y.shape[2] * scale, y.shape[3], ph, pw)
-    cdef Py_ssize_t block = block_size(&y[0, 0, 0, 0]), FP = round_up(s.F, block)
+    cdef Py_ssize_t block = block_size(<real *> NULL), FP = round_up(s.F, block)
     cdef Py_ssize_t size = FP // block * positions(form) * (s.C * block + SPREAD)
     cdef real *u = <real *> t.scratch(FILTERS, (size + FP) * sizeof(real))
     cdef real *zeros = <real *> t.scratch(ZEROS, s.C * sizeof(real))
