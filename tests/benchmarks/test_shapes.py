@@ -25,7 +25,7 @@ def test_convolutions_are_those_of_the_network(network, table):
         assert shape.input_shape(1) == (1, *input_shape)
         assert shape.weight_shape == layer.weight.shape
         assert shape.output_shape(1) == (1, *layer.output_shape(input_shape))
-        assert (shape.stride, shape.padding) == (layer.windows["stride"][0], layer.windows["padding"][0])
+        assert (shape.stride, shape.padding) == (layer.stride[0], layer.padding[0])
         bias = np.prod(layer.output_shape(input_shape)) if layer.bias else 0
         assert shape.flops(1) == layer.flops(input_shape) - bias, "a shape counts products and their sums"
 
