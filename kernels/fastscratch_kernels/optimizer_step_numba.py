@@ -18,8 +18,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 CHUNK = 16_384
 
 BLOCK = 1024
-"""Results that are made beside the arrays and then copied: where an output is an input, a loop that writes into it could
-not be made of vectors."""
+"""Results that are made beside the arrays and then copied: where an output is an input, no vectors could be made of a
+loop that writes into it."""
 
 
 def _settings(value: Array, *settings: float) -> Array:
