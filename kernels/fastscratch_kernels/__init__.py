@@ -4,7 +4,8 @@ Below every public op lies one raw function a backend, in the module ``<op>_<bac
 and checks nothing. The public ops here check once for all backends, allocate, and dispatch:
 
     fastscratch_kernels.conv2d(x, w, b, padding=1)
-        ops_conv2d.py        checks shapes and dtypes, makes `out`
+        ops_conv2d.py        checks shapes and dtypes
+        checked.py           makes `out`
         _registry.py         takes the backend in force
         conv2d_numpy.py      fills `out`
 
