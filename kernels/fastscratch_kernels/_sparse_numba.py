@@ -198,11 +198,13 @@ def lists_by_pixel(
 @leaf
 def transpose(a: Array, rows: int, columns: int, row_step: int, out: Array, out_step: int) -> None:
     """Fill `out` (columns, rows) from `a` (rows, columns), both flat, in squares that fit into the cache."""
-    for top in range(0, rows, 16):
-        for left in range(0, columns, 16):
-            for c in range(left, min(left + 16, columns)):
-                for r in range(top, min(top + 16, rows)):
-                    out[c * out_step + r] = a[r * row_step + c]
+    height, width, side = np.uint64(rows), np.uint64(columns), np.uint64(16)
+    step, to = np.uint64(row_step), np.uint64(out_step)
+    for top in range(np.uint64(0), height, side):
+        for left in range(np.uint64(0), width, side):
+            for c in range(left, min(left + side, width)):
+                for r in range(top, min(top + side, height)):
+                    out[c * to + r] = a[r * step + c]
 
 
 @leaf

@@ -293,19 +293,17 @@ cdef inline Py_ssize_t gather_limit(real *kind) noexcept nogil:
         return table().f64.gather_max
 
 
-cdef inline void pack_filters(const Geometry *g, const real *w, real *packed) noexcept nogil:
-    # (K, F) -> for each group (blocks, K, block), zeros behind the last filter: a tile reads it straight through.
-    cdef Py_ssize_t block = block_size(packed)
-    cdef Py_ssize_t group, b, f, k, n
-    for group in range(g.groups):
-        for b in range(round_up(g.FG, block) // block):
-            f = b * block
-            n = min(block, g.FG - f)
-            for k in range(g.K):
-                memcpy(packed, w + k * g.F + group * g.FG + f, n * sizeof(real))
-                if n < block:
-                    memset(packed + n, 0, (block - n) * sizeof(real))
-                packed += block
+cdef inline void pack_block(const Geometry *g, const real *w, Py_ssize_t q, real *packed) noexcept nogil:
+    # Block q of (K, F) -> for each group (blocks, K, block), zeros behind the last filter: a tile reads it straight
+    # through.
+    cdef Py_ssize_t block = block_size(packed), blocks = round_up(g.FG, block) // block
+    cdef Py_ssize_t f = q % blocks * block, n = min(block, g.FG - f), k
+    w += q // blocks * g.FG + f
+    packed += q * g.K * block
+    for k in range(g.K):
+        memcpy(packed + k * block, w + k * g.F, n * sizeof(real))
+        if n < block:
+            memset(packed + k * block + n, 0, (block - n) * sizeof(real))
 
 
 cdef inline void pad_image(const Geometry *g, const real *x, real *padded) noexcept nogil:

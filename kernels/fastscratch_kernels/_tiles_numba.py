@@ -51,13 +51,21 @@ def pack(
 
     Number (r, c) of the matrix is ``b[first + r * row_step + c * column_step]``.
     """
-    block = int(2 * lanes(panels))
-    for panel in range(0, columns, block):
-        for r in range(rows):
-            for c in range(block):
-                inside = panel + c < columns
-                panels[at + c] = b[first + r * row_step + (panel + c) * column_step] if inside else 0
-            at += block
+    block = lanes(panels) + lanes(panels)
+    step, to = np.uint64(column_step), np.uint64(at)
+    for panel in range(np.uint64(0), np.uint64(columns), block):
+        count = min(block, np.uint64(columns) - panel)
+        for r in range(np.uint64(rows)):
+            source = np.uint64(first) + r * np.uint64(row_step) + panel * step
+            if step == 1:
+                for c in range(count):
+                    panels[to + c] = b[source + c]
+            else:
+                for c in range(count):
+                    panels[to + c] = b[source + c * step]
+            for c in range(count, block):
+                panels[to + c] = 0
+            to += block
 
 
 @leaf

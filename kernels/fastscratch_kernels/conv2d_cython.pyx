@@ -35,14 +35,13 @@ cdef void _conv2d(const Geometry *g, const real *x, const real *w, const real *b
                   int threads) noexcept nogil:
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(out), FP = round_up(g.FG, block)
-    cdef Py_ssize_t n, group, image = g.H * g.W * g.C, padded = g.HP * g.WP * g.C, pixels = g.OH * g.OW
+    cdef Py_ssize_t q, n, group, image = g.H * g.W * g.C, padded = g.HP * g.WP * g.C, pixels = g.OH * g.OW
     cdef tile_patches p = _patches(t, g)
     cdef real *packed = <real *> t.scratch(WEIGHTS, g.groups * FP * (g.K + 1) * sizeof(real))
     cdef real *bias = packed + g.groups * FP * g.K
     cdef real *buf = NULL
     cdef const real *xn
     cdef unsigned long state = 0
-    pack_filters(g, w, packed)
     memset(bias, 0, g.groups * FP * sizeof(real))
     if b != NULL:
         for group in range(g.groups):
@@ -50,13 +49,16 @@ cdef void _conv2d(const Geometry *g, const real *x, const real *w, const real *b
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         buf = <real *> t.scratch(BUFFER, buffer_size(out) * sizeof(real))
+        for q in prange(g.groups * FP // block, schedule="static"):
+            pack_block(g, w, q, packed)
         for n in prange(g.N, schedule="static"):
             xn = x + n * image
             if padded != image:
                 pad_image(g, xn, <real *> t.scratch(IMAGE, padded * sizeof(real)))
                 xn = <const real *> t.scratch(IMAGE, padded * sizeof(real))
             for group in range(g.groups):
-                conv(t, xn + group * g.CG, &p, packed + group * FP * g.K, bias + group * FP, g.FG, buf,
+                conv(t, xn + group * g.CG, &p, <const real *> packed + group * FP * g.K,
+                     <const real *> bias + group * FP, g.FG, buf,
                      out + n * pixels * g.F + group * g.FG, g.F)
         t.restore_denormals(state)
 

@@ -63,13 +63,12 @@ cdef void _forward(const Geometry *g, const tile_patches *p, const real *x, cons
                    uint8_t *argmax, int threads) noexcept nogil:
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(out), FP = round_up(g.FG, block), windows = p.npix // p.window
-    cdef Py_ssize_t n, group, at
+    cdef Py_ssize_t q, n, group, at
     cdef real *packed = <real *> t.scratch(WEIGHTS, g.groups * FP * (g.K + 1) * sizeof(real))
     cdef real *bias = packed + g.groups * FP * g.K
     cdef real *buf = NULL
     cdef const real *xn
     cdef unsigned long state = 0
-    pack_filters(g, w, packed)
     memset(bias, 0, g.groups * FP * sizeof(real))
     if b != NULL:
         for group in range(g.groups):
@@ -77,12 +76,14 @@ cdef void _forward(const Geometry *g, const tile_patches *p, const real *x, cons
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         buf = <real *> t.scratch(BUFFER, max(buffer_size(out), p.window * block) * sizeof(real))
+        for q in prange(g.groups * FP // block, schedule="static"):
+            pack_block(g, w, q, packed)
         for n in prange(g.N, schedule="dynamic"):
             xn = _image(t, g, x + n * g.H * g.W * g.C, False)
             for group in range(g.groups):
                 at = n * windows * g.F + group * g.FG
-                conv_relu_pool(t, xn + group * g.CG, p, packed + group * FP * g.K, bias + group * FP, g.FG, buf,
-                               out + at, argmax + at, g.F)
+                conv_relu_pool(t, xn + group * g.CG, p, <const real *> packed + group * FP * g.K,
+                               <const real *> bias + group * FP, g.FG, buf, out + at, argmax + at, g.F)
         t.restore_denormals(state)
 
 
