@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ._jit_numba import leaf
-from ._simd_numba import VECTOR_BYTES, add, fill, lanes, load, madd, store
+from ._simd_numba import VECTOR_BYTES, Offset, add, fill, lanes, load, madd, store
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -54,7 +54,7 @@ def pack(
     block = lanes(panels) + lanes(panels)
     step, to = np.uint64(column_step), np.uint64(at)
     for panel in range(np.uint64(0), np.uint64(columns), block):
-        count = min(block, np.uint64(columns) - panel)
+        count: Offset = min(block, np.uint64(columns) - panel)
         for r in range(np.uint64(rows)):
             source = np.uint64(first) + r * np.uint64(row_step) + panel * step
             if step == 1:
