@@ -1,7 +1,6 @@
-"""`import fastscratch` is quick, and brings nothing that a user of the layers alone does not need."""
+"""`import fastscratch` brings nothing that a user of the layers alone does not need, and so is quick."""
 
 import os
-import statistics
 import subprocess
 import sys
 
@@ -20,14 +19,6 @@ def run_python(code):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
-
-
-@pytest.mark.parametrize("package", ["fastscratch", "fastscratch_kernels"])
-def test_the_import_takes_less_than_three_tenths_of_a_second(package):
-    """Of the processor's time, NumPy included: what other processes do meanwhile does not count."""
-    code = f"import time; start = time.process_time(); import {package}; print(time.process_time() - start)"
-    seconds = [float(run_python(code)) for _ in range(5)]
-    assert statistics.median(seconds) < 0.3, seconds
 
 
 @pytest.mark.parametrize("package", ["fastscratch", "fastscratch_kernels", "fastscratch.losses", "fastscratch.optim"])
