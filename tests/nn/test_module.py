@@ -31,7 +31,17 @@ class Scale(nn.Module):
         return np.concatenate([x, x], axis=-1) * self.weight.value
 
     def backward(self, dy, input_grad=True):
-        raise NotImplementedError
+        (x,) = self.saved()
+        self.weight.set_grad((dy * np.concatenate([x, x], axis=-1)).sum(axis=tuple(range(dy.ndim - 1))))
+        left, right = np.split(dy * self.weight.value, 2, axis=-1)
+        return left + right if input_grad else None
+
+
+def test_a_layer_of_a_learners_own_passes_gradients():
+    layer = Scale(4)
+    layer.forward(np.array([[1, 3]], np.float32))
+    assert layer.backward(np.array([[1, 10, 100, 1000]], np.float32)).tolist() == [[202, 2020]]
+    assert layer.weight.grad.tolist() == [1, 30, 100, 3000]
 
 
 # -- Parameter ---------------------------------------------------------------------------------------------------------
