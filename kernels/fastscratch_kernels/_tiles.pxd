@@ -35,8 +35,8 @@ cdef extern from "tile.h" nogil:
                              float *buf, float *y, uint8_t *argmax, Py_ssize_t ldy) noexcept nogil
         void (*scatter)(const float *dy, Py_ssize_t ldy, Py_ssize_t nf, const float *wt, const Py_ssize_t *pix,
                         Py_ssize_t npix, float *dxp) noexcept nogil
-        void (*dweight)(const float *x, Py_ssize_t ldx, const Py_ssize_t *pix, Py_ssize_t npix, const float *dy,
-                        Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, float *dw, Py_ssize_t ldw) noexcept nogil
+        void (*dweight)(const float *x, Py_ssize_t ldx, const tile_patches *p, Py_ssize_t nk, const float *dy,
+                        Py_ssize_t lddy, Py_ssize_t ldg, Py_ssize_t n, float *dw, Py_ssize_t ldw) noexcept nogil
         void (*patches)(const float *x, const tile_patches *p, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t ldr,
                         float *rows) noexcept nogil
         void (*pooled)(const float *rows, Py_ssize_t window, Py_ssize_t ldr, const float *zeros, const float *dy,
@@ -82,8 +82,8 @@ cdef extern from "tile.h" nogil:
                              double *buf, double *y, uint8_t *argmax, Py_ssize_t ldy) noexcept nogil
         void (*scatter)(const double *dy, Py_ssize_t ldy, Py_ssize_t nf, const double *wt, const Py_ssize_t *pix,
                         Py_ssize_t npix, double *dxp) noexcept nogil
-        void (*dweight)(const double *x, Py_ssize_t ldx, const Py_ssize_t *pix, Py_ssize_t npix, const double *dy,
-                        Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, double *dw, Py_ssize_t ldw) noexcept nogil
+        void (*dweight)(const double *x, Py_ssize_t ldx, const tile_patches *p, Py_ssize_t nk, const double *dy,
+                        Py_ssize_t lddy, Py_ssize_t ldg, Py_ssize_t n, double *dw, Py_ssize_t ldw) noexcept nogil
         void (*patches)(const double *x, const tile_patches *p, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t ldr,
                         double *rows) noexcept nogil
         void (*pooled)(const double *rows, Py_ssize_t window, Py_ssize_t ldr, const double *zeros, const double *dy,
@@ -209,13 +209,13 @@ cdef inline void scatter(const tile_table *t, const real *dy, Py_ssize_t ldy, Py
         t.f64.scatter(dy, ldy, nf, wt, pix, npix, dxp)
 
 
-cdef inline void filter_sums(const tile_table *t, const real *x, Py_ssize_t ldx, const Py_ssize_t *pix, Py_ssize_t npix,
-                             const real *dy, Py_ssize_t lddy, Py_ssize_t n, Py_ssize_t nk, real *dw,
+cdef inline void filter_sums(const tile_table *t, const real *x, Py_ssize_t ldx, const tile_patches *p, Py_ssize_t nk,
+                             const real *dy, Py_ssize_t lddy, Py_ssize_t ldg, Py_ssize_t n, real *dw,
                              Py_ssize_t ldw) noexcept nogil:
     if real is float:
-        t.f32.dweight(x, ldx, pix, npix, dy, lddy, n, nk, dw, ldw)
+        t.f32.dweight(x, ldx, p, nk, dy, lddy, ldg, n, dw, ldw)
     else:
-        t.f64.dweight(x, ldx, pix, npix, dy, lddy, n, nk, dw, ldw)
+        t.f64.dweight(x, ldx, p, nk, dy, lddy, ldg, n, dw, ldw)
 
 
 cdef inline void conv_relu_pool(const tile_table *t, const real *x, const tile_patches *p, const real *w,

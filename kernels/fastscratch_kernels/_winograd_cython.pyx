@@ -115,6 +115,15 @@ def input_gradient(form, dy, w, dx, padding):
         _forward_typed[double](FORMS[form], dy, w, None, True, dx, None, 2 - padding[0], 2 - padding[1])
 
 
+cdef inline void _add_tiles(const tile_table *t, const tile_winograd *s, const real *v, const Py_ssize_t *rows,
+                            Py_ssize_t count, const real *z, Py_ssize_t block, real *du) noexcept nogil:
+    # du (C, block) += v.T z for one position, from v (count, C) and z (count, block).
+    cdef tile_patches p
+    cdef Py_ssize_t start = 0
+    p.pix, p.npix, p.seg, p.nseg, p.seglen, p.window = rows, count, &start, 1, s.C, 1
+    filter_sums(t, v, 0, &p, s.C, z, 0, block, 1, du, block)
+
+
 cdef void _filter_gradient(tile_winograd *s, Py_ssize_t N, const real *x, const real *dy, real *dw, real *db,
                            Py_ssize_t most, real *v, real *z, real *du, real *sums, Py_ssize_t *rows,
                            int threads) noexcept nogil:
@@ -136,9 +145,8 @@ cdef void _filter_gradient(tile_winograd *s, Py_ssize_t N, const real *x, const 
                 n = count * (q + 1) // parts - a
                 winograd_tiles(t, s, x, dy, first + a, n, v + a * s.C, z + a * block)
             for q in prange(P * blocks, schedule="static"):
-                filter_sums(t, <const real *> v + q // blocks * s.vstep, 0, rows, count,
-                            <const real *> z + (q % blocks * P + q // blocks) * s.zstep, 0, 1, s.C, du + q * size,
-                            block)
+                _add_tiles(t, s, <const real *> v + q // blocks * s.vstep, rows, count,
+                           <const real *> z + (q % blocks * P + q // blocks) * s.zstep, block, du + q * size)
         for q in prange(blocks * s.C, schedule="static"):
             winograd_back(t, s, <const real *> du + q // s.C * size, blocks * size, q % s.C, q // s.C * block, dw)
         if db != NULL:

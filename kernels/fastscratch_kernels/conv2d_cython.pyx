@@ -18,6 +18,8 @@ from .im2col_cython import col2im, im2col
 # Slots of scratch memory: the calling thread's, and each worker's.
 cdef enum:
     WEIGHTS, TABLES, GRADIENT, IMAGES, IMAGE, BUFFER
+    SHORT = 48          # numbers of a patch that are few
+    IMAGE_CHUNKS = 16   # partial sums of dW, where patches are short
 
 
 cdef tile_patches _patches(const tile_table *t, const Geometry *g) noexcept nogil:
@@ -64,7 +66,7 @@ cdef void _conv2d(const Geometry *g, const real *x, const real *w, const real *b
         buf = <real *> t.scratch(BUFFER, buffer_size(out) * sizeof(real))
         for q in prange(g.groups * FP // block, schedule="static"):
             pack_block(g, w, q, packed)
-        for q in prange(g.N * parts, schedule="static"):
+        for q in prange(g.N * parts, schedule="dynamic"):
             n, f = q // parts, q % parts * length
             count = min(length, g.FG - f)
             xn = x + n * image
@@ -104,7 +106,7 @@ cdef void _input_gradient(const Geometry *g, const real *dy, const real *w, real
             if count < block:
                 memset(to, 0, g.FG * block * sizeof(real))
             transpose(t, w + (k * g.CG + c) * g.F + group * g.FG, g.F, count, g.FG, to, block)
-        for q in prange(g.N * parts, schedule="static"):
+        for q in prange(g.N * parts, schedule="dynamic"):
             n, first = q // parts, q % parts * length
             count = min(length, CP - first)
             dxp = dx + n * image if direct else <real *> t.scratch(IMAGE, image * sizeof(real))
@@ -142,9 +144,10 @@ cdef void _filter_gradient(const Geometry *g, const real *x, const real *dy, rea
     cdef bint whole = g.FG % block == 0
     cdef Py_ssize_t ldw = g.F if whole else block
     cdef Py_ssize_t piecelen = 48, pieces = (g.seglen + piecelen - 1) // piecelen
-    cdef tile_patches p = _patches(t, g)
+    cdef tile_patches p = _patches(t, g), run = p  # one segment, of which a piece is taken at a time
     cdef real *to
     cdef unsigned long state = 0
+    run.nseg = 1
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         for q in prange(g.groups * blocks * g.N, schedule="static"):
@@ -161,8 +164,8 @@ cdef void _filter_gradient(const Geometry *g, const real *x, const real *dy, rea
             to = dw + k * g.F + b * block if whole else dwp + (b * g.K + k) * block
             for i in range(rows):
                 memset(to + i * ldw, 0, block * sizeof(real))
-            filter_sums(t, x + p.seg[s] + group * g.CG + at, ldx, p.pix, pixels, dyp + b * g.N * lddy, lddy, g.N,
-                        rows, to, ldw)
+            filter_sums(t, x + p.seg[s] + group * g.CG + at, ldx, &run, rows, dyp + b * g.N * lddy, lddy, block, g.N,
+                        to, ldw)
         if not whole:
             for b in prange(g.groups * blocks, schedule="static"):
                 group, f = b // blocks, b % blocks * block
@@ -173,6 +176,34 @@ cdef void _filter_gradient(const Geometry *g, const real *x, const real *dy, rea
             for n in prange(g.N, schedule="static"):
                 column_sums(t, dy + n * pixels * g.F, pixels, g.F, g.F, sums + n * g.F)
         t.restore_denormals(state)
+    if db != NULL:
+        add_images(sums, g.N, g.F, db)
+
+
+cdef void _short_filter_gradient(const Geometry *g, const real *x, const real *dy, real *dw, real *db, real *partial,
+                                 real *sums, Py_ssize_t chunks, int threads) noexcept nogil:
+    # For patches of a few numbers (a first layer's), where going through dy takes longer than the products: it is read
+    # once, where it lies. `x` is padded already. Each of so many `chunks` of images has sums of its own in `partial`,
+    # (K, F), added in order, whoever made them; `sums` (N, F).
+    cdef const tile_table *t = table()
+    cdef Py_ssize_t block = block_size(dw), pixels = g.OH * g.OW, image = g.HP * g.WP * g.C, size = g.K * g.F
+    cdef Py_ssize_t q, n, f
+    cdef tile_patches p = _patches(t, g)
+    cdef const real *gradient
+    cdef unsigned long state = 0
+    with parallel(num_threads=threads):
+        state = t.flush_denormals()
+        for q in prange(chunks, schedule="dynamic"):
+            memset(partial + q * size, 0, size * sizeof(real))
+            for n in range(g.N * q // chunks, g.N * (q + 1) // chunks):
+                gradient = dy + n * pixels * g.F
+                for f in range(g.F // block):
+                    filter_sums(t, x + n * image, 0, &p, g.seglen, gradient + f * block, 0, g.F, 1,
+                                partial + q * size + f * block, g.F)
+                if db != NULL:
+                    column_sums(t, gradient, pixels, g.F, g.F, sums + n * g.F)
+        t.restore_denormals(state)
+    add_images(partial, chunks, size, dw)
     if db != NULL:
         add_images(sums, g.N, g.F, db)
 
@@ -227,26 +258,32 @@ cdef _backward_typed(const real[:, :, :, ::1] dy, const real[:, :, :, ::1] x, co
     cdef int threads = get_num_threads()
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(&dw[0, 0, 0, 0]), filters = g.groups * round_up(g.FG, block)
-    cdef Py_ssize_t padded = g.N * g.HP * g.WP * g.C
+    cdef Py_ssize_t padded = g.N * g.HP * g.WP * g.C, chunks = min(g.N, IMAGE_CHUNKS)
+    cdef bint short = g.K <= SHORT and g.F % block == 0 and g.groups == 1
+    cdef Py_ssize_t room = chunks * g.K * g.F if short else (g.N * g.OH * g.OW + g.K) * filters
     cdef bint border = g.HP > g.H or g.WP > g.W
     cdef real *images
-    cdef real *dyp
-    cdef real *dwp
+    cdef real *partial
+    cdef const real *xp
     if g.N == 0:
         dw[...] = 0
         if db is not None:
             db[...] = 0
         return
     images = <real *> t.scratch(IMAGES, padded * sizeof(real)) if border else NULL
-    dyp = <real *> t.scratch(GRADIENT, ((g.N * g.OH * g.OW + g.K) * filters + g.N * g.F) * sizeof(real))
-    if dyp == NULL or (border and images == NULL):
+    partial = <real *> t.scratch(GRADIENT, (room + g.N * g.F) * sizeof(real))
+    if partial == NULL or (border and images == NULL):
         raise MemoryError(f"no memory for the backward pass of a convolution of x {tuple(x.shape)}")
-    dwp = dyp + g.N * g.OH * g.OW * filters
+    xp = <const real *> images if border else &x[0, 0, 0, 0]
     with nogil:
         if border:
             _pad_images(&g, &x[0, 0, 0, 0], images, threads)
-        _filter_gradient(&g, <const real *> images if border else &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dw[0, 0, 0, 0],
-                         NULL if db is None else &db[0], dyp, dwp, dwp + g.K * filters, threads)
+        if short:
+            _short_filter_gradient(&g, xp, &dy[0, 0, 0, 0], &dw[0, 0, 0, 0], NULL if db is None else &db[0], partial,
+                                   partial + room, chunks, threads)
+        else:
+            _filter_gradient(&g, xp, &dy[0, 0, 0, 0], &dw[0, 0, 0, 0], NULL if db is None else &db[0], partial,
+                             partial + g.N * g.OH * g.OW * filters, partial + room, threads)
         if dx is not None:
             _input_gradient(&g, &dy[0, 0, 0, 0], &w[0, 0, 0, 0], &dx[0, 0, 0, 0], threads)
 

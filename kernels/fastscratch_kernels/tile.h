@@ -61,9 +61,10 @@ struct tile_adam {
     /* dxp[pix[i] + at + c] += sum over f of dy[i * ldy + f] * wt[f][c], for a block of channels c. */                 \
     void (*scatter)(const REAL *dy, ptrdiff_t ldy, ptrdiff_t nf, const REAL *wt, const ptrdiff_t *pix, ptrdiff_t npix, \
                     REAL *dxp);                                                                                        \
-    /* dw[k * ldw + f] += sum over images n, pixels i of x[n][pix[i] + k] * dy[n][i][f], for nk rows, a block of f. */  \
-    void (*dweight)(const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix, const REAL *dy, ptrdiff_t lddy, \
-                    ptrdiff_t n, ptrdiff_t nk, REAL *dw, ptrdiff_t ldw);                                               \
+    /* dw[(s * nk + k) * ldw + f] += sum over images n, pixels i of x[n][pix[i] + seg[s] + k] * dy[n][i * ldg + f], */    \
+    /* for the first nk rows of each segment, a block of f. */                                                         \
+    void (*dweight)(const REAL *x, ptrdiff_t ldx, const struct tile_patches *p, ptrdiff_t nk, const REAL *dy,          \
+                    ptrdiff_t lddy, ptrdiff_t ldg, ptrdiff_t n, REAL *dw, ptrdiff_t ldw);                              \
     /* rows[i - i0][0..ldr) = the patch of pixel i, a 1, zeros; one vector behind `x` and `rows` is touched. */         \
     void (*patches)(const REAL *x, const struct tile_patches *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t ldr,            \
                     REAL *rows);                                                                                       \

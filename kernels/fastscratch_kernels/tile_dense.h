@@ -1,10 +1,10 @@
 /* Dense: products of patches or rows with packed filters, PIXELS x FB sums in registers. Included by tile_real.h. */
 
-/* acc[p][0..FB) += sum over s, k of x[p][seg[s] + k] * w[(s * L + k) * FB ..], or = where the sums are `fresh`.
- * P and `fresh` are constants after inlining. The sums begin at zero, so that rounding errors grow with the length of
- * one, and not with all that is added to acc. */
-INLINE void NAME(dense)(const int P, const int fresh, const REAL *const *x, const ptrdiff_t *seg, ptrdiff_t nseg,
-                        ptrdiff_t L, const REAL *w, REAL *const *acc) {
+/* acc[p][0..FB) = first + sum over s, k of x[p][seg[s] + k] * w[(s * L + k) * FB ..], where `first` is what is in acc,
+ * zero, or the bias. P and `first` are constants after inlining. The sums begin at zero, so that rounding errors grow
+ * with the length of one, and not with all that is added to acc. */
+INLINE void NAME(dense)(const int P, const enum first first, const REAL *const *x, const ptrdiff_t *seg, ptrdiff_t nseg,
+                        ptrdiff_t L, const REAL *w, const REAL *bias, REAL *const *acc) {
     VEC a[PIXELS][2];
     UNROLL for (int p = 0; p < P; p++) {
         a[p][0] = (VEC){0};
@@ -24,29 +24,23 @@ INLINE void NAME(dense)(const int P, const int fresh, const REAL *const *x, cons
         }
     }
     UNROLL for (int p = 0; p < P; p++) {
-        NAME(store)(acc[p], fresh ? a[p][0] : NAME(load)(acc[p]) + a[p][0]);
-        NAME(store)(acc[p] + VW, fresh ? a[p][1] : NAME(load)(acc[p] + VW) + a[p][1]);
+        const REAL *from = first == FIRST_BIAS ? bias : acc[p];
+        NAME(store)(acc[p], first == FIRST_ZERO ? a[p][0] : NAME(load)(from) + a[p][0]);
+        NAME(store)(acc[p] + VW, first == FIRST_ZERO ? a[p][1] : NAME(load)(from + VW) + a[p][1]);
     }
 }
 
-static void NAME(dense_n)(int n, const REAL *const *x, const ptrdiff_t *seg, ptrdiff_t nseg, ptrdiff_t L, const REAL *w,
-                          REAL *const *acc) {
+static void NAME(dense_n)(ptrdiff_t n, const enum first first, const REAL *const *x, const ptrdiff_t *seg,
+                          ptrdiff_t nseg, ptrdiff_t L, const REAL *w, const REAL *bias, REAL *const *acc) {
     switch (n) {
 #define CASE(P)                                                                                                        \
     case P:                                                                                                            \
-        NAME(dense)(P, 0, x, seg, nseg, L, w, acc);                                                                    \
-        break;
-        CASES_PIXELS
-#undef CASE
-    }
-}
-
-static void NAME(dense_new)(int n, const REAL *const *x, const ptrdiff_t *seg, ptrdiff_t nseg, ptrdiff_t L,
-                            const REAL *w, REAL *const *acc) {
-    switch (n) {
-#define CASE(P)                                                                                                        \
-    case P:                                                                                                            \
-        NAME(dense)(P, 1, x, seg, nseg, L, w, acc);                                                                    \
+        if (first == FIRST_SUMS)                                                                                       \
+            NAME(dense)(P, FIRST_SUMS, x, seg, nseg, L, w, bias, acc);                                                 \
+        else if (first == FIRST_ZERO)                                                                                  \
+            NAME(dense)(P, FIRST_ZERO, x, seg, nseg, L, w, bias, acc);                                                 \
+        else                                                                                                           \
+            NAME(dense)(P, FIRST_BIAS, x, seg, nseg, L, w, bias, acc);                                                 \
         break;
         CASES_PIXELS
 #undef CASE
@@ -76,9 +70,25 @@ static void NAME(chunk)(const REAL *x, const struct tile_patches *p, ptrdiff_t i
                     xs[i - a] = x + p->pix[i] + k;
                     acc[i - a] = buf + (i - i0) * FB;
                 }
-                NAME(dense_n)((int)(b - a), xs, p->seg + s, n, length, w + (s * L + k) * FB, acc);
+                NAME(dense_n)(b - a, FIRST_SUMS, xs, p->seg + s, n, length, w + (s * L + k) * FB, NULL, acc);
             }
         }
+    }
+}
+
+/* The same where a patch is no longer than one chain, straight into y[i * ldy ..]. */
+static void NAME(short_chunk)(const REAL *x, const struct tile_patches *p, ptrdiff_t i0, ptrdiff_t i1, const REAL *w,
+                              const REAL *bias, REAL *y, ptrdiff_t ldy) {
+    const ptrdiff_t tiles = (i1 - i0 + PIXELS - 1) / PIXELS;
+    for (ptrdiff_t t = 0; t < tiles; t++) {
+        const ptrdiff_t a = i0 + (i1 - i0) * t / tiles, b = i0 + (i1 - i0) * (t + 1) / tiles;
+        const REAL *xs[PIXELS];
+        REAL *acc[PIXELS];
+        for (ptrdiff_t i = a; i < b; i++) {
+            xs[i - a] = x + p->pix[i];
+            acc[i - a] = y + i * ldy;
+        }
+        NAME(dense_n)(b - a, FIRST_BIAS, xs, p->seg, p->nseg, p->seglen, w, bias, acc);
     }
 }
 
@@ -95,8 +105,12 @@ static void NAME(forward)(const REAL *x, const struct tile_patches *p, const REA
     for (ptrdiff_t i0 = 0; i0 < p->npix; i0 += step) {
         const ptrdiff_t i1 = p->npix - i0 < step ? p->npix : i0 + step;
         for (ptrdiff_t f = 0; f < nf; f += FB) {
-            NAME(chunk)(x, p, i0, i1, w + f * K, bias + f, buf);
             const ptrdiff_t n = nf - f < FB ? nf - f : FB;
+            if (n == FB && K <= CHAIN) {
+                NAME(short_chunk)(x, p, i0, i1, w + f * K, bias + f, y + f, ldy);
+                continue;
+            }
+            NAME(chunk)(x, p, i0, i1, w + f * K, bias + f, buf);
             for (ptrdiff_t i = i0; i < i1; i++) {
                 REAL *to = y + i * ldy + f;
                 const REAL *from = buf + (i - i0) * FB;
@@ -168,13 +182,13 @@ static void NAME(scatter)(const REAL *dy, ptrdiff_t ldy, ptrdiff_t nf, const REA
                 rows[i - a] = dy + i * ldy + f;
                 acc[i - a] = dxp + pix[i];
             }
-            NAME(dense_n)((int)(b - a), rows, here, 1, length, wt + f * FB, acc);
+            NAME(dense_n)(b - a, FIRST_SUMS, rows, here, 1, length, wt + f * FB, NULL, acc);
         }
     }
 }
 
 INLINE void NAME(outer)(const int R, const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix, const REAL *dy,
-                        ptrdiff_t lddy, ptrdiff_t n, REAL *dw, ptrdiff_t ldw) {
+                        ptrdiff_t lddy, ptrdiff_t ldg, ptrdiff_t n, REAL *dw, ptrdiff_t ldw) {
     VEC a[PIXELS][2];
     UNROLL for (int r = 0; r < R; r++) {
         a[r][0] = (VEC){0};
@@ -185,7 +199,7 @@ INLINE void NAME(outer)(const int R, const REAL *x, ptrdiff_t ldx, const ptrdiff
         for (ptrdiff_t i = 0; i < npix; i++) {
             const REAL *row = image + pix[i];
             const VEC g0 = NAME(load)(g), g1 = NAME(load)(g + VW);
-            g += FB;
+            g += ldg;
             UNROLL for (int r = 0; r < R; r++) {
                 const VEC v = NAME(all)(row[r]);
                 a[r][0] += v * g0;
@@ -200,14 +214,14 @@ INLINE void NAME(outer)(const int R, const REAL *x, ptrdiff_t ldx, const ptrdiff
 }
 
 static void NAME(outer_n)(const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix, const REAL *dy,
-                          ptrdiff_t lddy, ptrdiff_t n, ptrdiff_t nk, REAL *dw, ptrdiff_t ldw) {
+                          ptrdiff_t lddy, ptrdiff_t ldg, ptrdiff_t n, ptrdiff_t nk, REAL *dw, ptrdiff_t ldw) {
     const ptrdiff_t tiles = (nk + PIXELS - 1) / PIXELS;
     for (ptrdiff_t t = 0; t < tiles; t++) {
         const ptrdiff_t a = nk * t / tiles, b = nk * (t + 1) / tiles;
         switch (b - a) {
 #define CASE(R)                                                                                                        \
     case R:                                                                                                            \
-        NAME(outer)(R, x + a, ldx, pix, npix, dy, lddy, n, dw + a * ldw, ldw);                                         \
+        NAME(outer)(R, x + a, ldx, pix, npix, dy, lddy, ldg, n, dw + a * ldw, ldw);                                         \
         break;
             CASES_PIXELS
 #undef CASE
@@ -216,17 +230,13 @@ static void NAME(outer_n)(const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, pt
 }
 
 /* All rows for a few pixels, then for the next few: `dy` and the pixels' rows stay in L1 meanwhile. */
-static void NAME(dweight)(const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix, const REAL *dy,
-                          ptrdiff_t lddy, ptrdiff_t n, ptrdiff_t nk, REAL *dw, ptrdiff_t ldw) {
-    if (npix >= PASS_PIXELS) {
-        for (ptrdiff_t m = 0; m < n; m++)
-            for (ptrdiff_t i = 0; i < npix; i += PASS_PIXELS)
-                NAME(outer_n)(x + m * ldx, ldx, pix + i, npix - i < PASS_PIXELS ? npix - i : PASS_PIXELS,
-                              dy + m * lddy + i * FB, lddy, 1, nk, dw, ldw);
-    } else {
-        const ptrdiff_t step = PASS_PIXELS / npix;
-        for (ptrdiff_t m = 0; m < n; m += step)
-            NAME(outer_n)(x + m * ldx, ldx, pix, npix, dy + m * lddy, lddy, n - m < step ? n - m : step, nk, dw,
-                          ldw);
-    }
+static void NAME(dweight)(const REAL *x, ptrdiff_t ldx, const struct tile_patches *p, ptrdiff_t nk, const REAL *dy,
+                          ptrdiff_t lddy, ptrdiff_t ldg, ptrdiff_t n, REAL *dw, ptrdiff_t ldw) {
+    const ptrdiff_t npix = p->npix, pixels = npix < PASS_PIXELS ? npix : PASS_PIXELS, images = PASS_PIXELS / pixels;
+    for (ptrdiff_t m = 0; m < n; m += images)
+        for (ptrdiff_t i = 0; i < npix; i += pixels)
+            for (ptrdiff_t s = 0; s < p->nseg; s++)
+                NAME(outer_n)(x + m * ldx + p->seg[s], ldx, p->pix + i, npix - i < pixels ? npix - i : pixels,
+                              dy + m * lddy + i * ldg, lddy, ldg, n - m < images ? n - m : images, nk,
+                              dw + s * nk * ldw, ldw);
 }

@@ -97,15 +97,18 @@ static void NAME(check_scatter)(const FUNCTIONS *t, const struct layer *l) {
 static void NAME(check_dweight)(const FUNCTIONS *t, const struct layer *l) {
     struct tile_patches p;
     const ptrdiff_t length = describe(l, &p), images = 1 + draw(3), ldx = length + draw(3), nk = p.seglen;
-    const ptrdiff_t lddy = p.npix * t->block, ldw = t->block + draw(3), n = (nk - 1) * ldw + t->block;
+    const ptrdiff_t ldg = t->block + draw(3), lddy = (p.npix - 1) * ldg + t->block;
+    const ptrdiff_t ldw = t->block + draw(3), n = (p.nseg * nk - 1) * ldw + t->block;
     REAL *x = NAME(numbers)((images - 1) * ldx + length), *dy = NAME(numbers)(images * lddy);
     REAL *wanted = NAME(numbers)(n), *dw = NAME(output)(wanted, n);
     for (ptrdiff_t m = 0; m < images; m++)
         for (ptrdiff_t i = 0; i < p.npix; i++)
-            for (ptrdiff_t k = 0; k < nk; k++)
-                for (ptrdiff_t f = 0; f < t->block; f++)
-                    wanted[k * ldw + f] += x[m * ldx + pix[i] + k] * dy[m * lddy + i * t->block + f];
-    t->dweight(x, ldx, pix, p.npix, dy, lddy, images, nk, dw, ldw);
+            for (ptrdiff_t s = 0; s < p.nseg; s++)
+                for (ptrdiff_t k = 0; k < nk; k++)
+                    for (ptrdiff_t f = 0; f < t->block; f++)
+                        wanted[(s * nk + k) * ldw + f] +=
+                            x[m * ldx + pix[i] + seg[s] + k] * dy[m * lddy + i * ldg + f];
+    t->dweight(x, ldx, &p, nk, dy, lddy, ldg, images, dw, ldw);
     NAME(compare)(dw, wanted, n, 0);
     free(x);
     free(dy);
