@@ -174,6 +174,10 @@ cdef inline Py_ssize_t buffer_size(real *kind) noexcept nogil:
         return table().f64.buffer
 
 
+cdef inline int no_memory() except -1 with gil:
+    raise MemoryError("no memory for the working arrays of a convolution")
+
+
 # The functions of the table, for either precision.
 
 

@@ -42,14 +42,16 @@ cdef tile_winograd winograd(int form, Py_ssize_t[4] x_shape, Py_ssize_t OH, Py_s
     return s
 
 
-cdef void _forward(tile_winograd *s, Py_ssize_t N, const real *x, const real *w, const real *b, bint turn, real *y,
-                   uint8_t *argmax, real *u, real *bias, real *zeros, int threads) noexcept nogil:
+cdef int _forward(tile_winograd *s, Py_ssize_t N, const real *x, const real *w, const real *b, bint turn, real *y,
+                  uint8_t *argmax, real *u, real *bias, real *zeros, int threads) except -1 nogil:
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(y), V = vector_size(y), FP = round_up(s.F, block)
     cdef Py_ssize_t tiles = N * s.TH * s.TW, P = positions(s.form), most, parts, q, first
     cdef real *v = NULL
     cdef real *m = NULL
     cdef unsigned long state = 0
+    cdef int failed = 0
+    cdef int *failure = &failed
     most = max(1, TILES_BYTES // <Py_ssize_t> (P * s.C * sizeof(real)))
     parts = min(tiles, round_up((tiles + most - 1) // most, threads))
     most = (tiles + parts - 1) // parts
@@ -66,10 +68,14 @@ cdef void _forward(tile_winograd *s, Py_ssize_t N, const real *x, const real *w,
         for q in prange(FP // V, schedule="static"):
             winograd_filters(t, s, w, turn, q * V, u)
         for q in prange(parts, schedule="dynamic"):
+            if v == NULL or m == NULL:
+                failure[0] = 1
+                continue
             first = tiles * q // parts
             winograd_forward(t, s, x, <const real *> u, <const real *> bias, first, tiles * (q + 1) // parts - first,
                              v, m, y, argmax)
         t.restore_denormals(state)
+    return no_memory() if failed else 0
 
 
 cdef _forward_typed(int form, const real[:, :, :, ::1] x, const real[:, :, :, ::1] w, const real[::1] b, bint turn,
@@ -85,7 +91,7 @@ cdef _forward_typed(int form, const real[:, :, :, ::1] x, const real[:, :, :, ::
     if x.shape[0] == 0:
         return
     if u == NULL or zeros == NULL:
-        raise MemoryError(f"no memory for the transformed filters of {tuple(w.shape)}")
+        no_memory()
     with nogil:
         _forward(&s, x.shape[0], &x[0, 0, 0, 0], &w[0, 0, 0, 0], NULL if b is None else &b[0], turn, &y[0, 0, 0, 0],
                  NULL if argmax is None else &argmax[0, 0, 0, 0], u, u + size, zeros, threads)
@@ -173,7 +179,7 @@ cdef _filter_gradient_typed(int form, const real[:, :, :, ::1] dy, const real[:,
     v = <real *> t.scratch(SHARED, P * (s.vstep + FP // block * s.zstep) * sizeof(real))
     du = <real *> t.scratch(SUMS, (P * s.C * FP + x.shape[0] * s.F) * sizeof(real))
     if v == NULL or du == NULL or zeros == NULL or rows == NULL:
-        raise MemoryError(f"no memory for the filters' gradient of a convolution of x {tuple(x.shape)}")
+        no_memory()
     memset(zeros, 0, s.C * sizeof(real))
     with nogil:
         _filter_gradient(&s, x.shape[0], &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &dw[0, 0, 0, 0],

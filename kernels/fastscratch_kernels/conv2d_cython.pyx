@@ -23,13 +23,14 @@ cdef enum:
 
 
 cdef tile_patches _patches(const tile_table *t, const Geometry *g) noexcept nogil:
-    # The tables of a plain convolution: every output pixel for itself.
+    # The tables of a plain convolution: every output pixel for itself. `pix` is NULL where there is no memory.
     cdef tile_patches p
     cdef Py_ssize_t *tables = <Py_ssize_t *> t.scratch(TABLES, (g.OH * g.OW + g.nseg) * sizeof(Py_ssize_t))
-    fill_pixels(g, g.C, tables)
-    fill_segments(g, g.C, tables + g.OH * g.OW)
     p.pix, p.npix, p.window = tables, g.OH * g.OW, 1
     p.seg, p.nseg, p.seglen = tables + g.OH * g.OW, g.nseg, g.seglen
+    if tables != NULL:
+        fill_pixels(g, g.C, tables)
+        fill_segments(g, g.C, tables + g.OH * g.OW)
     return p
 
 
@@ -44,8 +45,8 @@ cdef inline (Py_ssize_t, Py_ssize_t) _parts(const Geometry *g, int threads, Py_s
     return (channels + length - 1) // length, length
 
 
-cdef void _conv2d(const Geometry *g, const real *x, const real *w, const real *b, real *out,
-                  int threads) noexcept nogil:
+cdef int _conv2d(const Geometry *g, const real *x, const real *w, const real *b, real *out,
+                 int threads) except -1 nogil:
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(out), FP = round_up(g.FG, block)
     cdef Py_ssize_t q, n, group, f, count, image = g.H * g.W * g.C, padded = g.HP * g.WP * g.C, pixels = g.OH * g.OW
@@ -54,8 +55,13 @@ cdef void _conv2d(const Geometry *g, const real *x, const real *w, const real *b
     cdef real *packed = <real *> t.scratch(WEIGHTS, g.groups * FP * (g.K + 1) * sizeof(real))
     cdef real *bias = packed + g.groups * FP * g.K
     cdef real *buf = NULL
+    cdef real *border = NULL
     cdef const real *xn
     cdef unsigned long state = 0
+    cdef int failed = 0
+    cdef int *failure = &failed
+    if packed == NULL or p.pix == NULL:
+        no_memory()
     parts, length = _parts(g, threads, FP, block)
     memset(bias, 0, g.groups * FP * sizeof(real))
     if b != NULL:
@@ -64,23 +70,30 @@ cdef void _conv2d(const Geometry *g, const real *x, const real *w, const real *b
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         buf = <real *> t.scratch(BUFFER, buffer_size(out) * sizeof(real))
+        if padded != image:
+            border = <real *> t.scratch(IMAGE, padded * sizeof(real))
+        if buf == NULL or (padded != image and border == NULL):
+            failure[0] = 1
         for q in prange(g.groups * FP // block, schedule="static"):
             pack_block(g, w, q, packed)
         for q in prange(g.N * parts, schedule="dynamic"):
             n, f = q // parts, q % parts * length
             count = min(length, g.FG - f)
             xn = x + n * image
+            if failure[0]:
+                continue
             if padded != image:
-                pad_image(g, xn, <real *> t.scratch(IMAGE, padded * sizeof(real)))
-                xn = <const real *> t.scratch(IMAGE, padded * sizeof(real))
+                pad_image(g, xn, border)
+                xn = <const real *> border
             for group in range(g.groups):
                 conv(t, xn + group * g.CG, &p, <const real *> packed + (group * FP + f) * g.K,
                      <const real *> bias + group * FP + f, count, buf,
                      out + n * pixels * g.F + group * g.FG + f, g.F)
         t.restore_denormals(state)
+    return no_memory() if failed else 0
 
 
-cdef void _input_gradient(const Geometry *g, const real *dy, const real *w, real *dx, int threads) noexcept nogil:
+cdef int _input_gradient(const Geometry *g, const real *dy, const real *w, real *dx, int threads) except -1 nogil:
     # Each dy (F numbers) times the filters' transpose, added to the pixels that its patch was read from. The tile's
     # accumulators are those pixels; channels are padded to whole blocks, and the border is cut off at the end.
     cdef const tile_table *t = table()
@@ -91,13 +104,22 @@ cdef void _input_gradient(const Geometry *g, const real *dy, const real *w, real
     cdef real *wt = <real *> t.scratch(WEIGHTS, g.groups * g.KH * g.KW * CP * g.FG * sizeof(real))
     cdef real *to
     cdef real *dxp
+    cdef real *border = NULL
     cdef bint direct = channels == g.C and g.HP == g.H and g.WP == g.W
     cdef unsigned long state = 0
+    cdef int failed = 0
+    cdef int *failure = &failed
+    if pix == NULL or wt == NULL:
+        no_memory()
     fill_pixels(g, channels, pix)
     if direct and g.groups == 1:
         parts, length = _parts(g, threads, CP, block)
     with parallel(num_threads=threads):
         state = t.flush_denormals()
+        if not direct:
+            border = <real *> t.scratch(IMAGE, image * sizeof(real))
+            if border == NULL:
+                failure[0] = 1
         for q in prange(g.groups * taps * blocks, schedule="static"):
             # (KH, KW, CG, F) -> (groups, KH * KW, blocks of channels, FG, block)
             group, k, c = q // (taps * blocks), q // blocks % taps, q % blocks * block
@@ -109,7 +131,9 @@ cdef void _input_gradient(const Geometry *g, const real *dy, const real *w, real
         for q in prange(g.N * parts, schedule="dynamic"):
             n, first = q // parts, q % parts * length
             count = min(length, CP - first)
-            dxp = dx + n * image if direct else <real *> t.scratch(IMAGE, image * sizeof(real))
+            dxp = dx + n * image if direct else border
+            if failure[0]:
+                continue
             if parts == 1:
                 memset(dxp, 0, image * sizeof(real))
             else:
@@ -129,10 +153,11 @@ cdef void _input_gradient(const Geometry *g, const real *dy, const real *w, real
                                dxp + ((i // g.W + g.ph) * g.WP + i % g.W + g.pw) * channels + group * CP,
                                g.CG * sizeof(real))
         t.restore_denormals(state)
+    return no_memory() if failed else 0
 
 
-cdef void _filter_gradient(const Geometry *g, const real *x, const real *dy, real *dw, real *db, real *dyp, real *dwp,
-                           real *sums, int threads) noexcept nogil:
+cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real *dw, real *db, real *dyp, real *dwp,
+                          real *sums, int threads) except -1 nogil:
     # `x` is padded already. `dyp` (groups * blocks, N, OH * OW, block) takes dy with the filters of a block side by
     # side; `dwp` (groups * blocks, K, block) the result, where the last block of a group has room that dw has not;
     # `sums` (N, F) those for db. A thread owns rows of the result and adds up all images in order, so that nothing is
@@ -147,6 +172,8 @@ cdef void _filter_gradient(const Geometry *g, const real *x, const real *dy, rea
     cdef tile_patches p = _patches(t, g), run = p  # one segment, of which a piece is taken at a time
     cdef real *to
     cdef unsigned long state = 0
+    if p.pix == NULL:
+        no_memory()
     run.nseg = 1
     with parallel(num_threads=threads):
         state = t.flush_denormals()
@@ -178,10 +205,11 @@ cdef void _filter_gradient(const Geometry *g, const real *x, const real *dy, rea
         t.restore_denormals(state)
     if db != NULL:
         add_images(sums, g.N, g.F, db)
+    return 0
 
 
-cdef void _short_filter_gradient(const Geometry *g, const real *x, const real *dy, real *dw, real *db, real *partial,
-                                 real *sums, Py_ssize_t chunks, int threads) noexcept nogil:
+cdef int _short_filter_gradient(const Geometry *g, const real *x, const real *dy, real *dw, real *db, real *partial,
+                                real *sums, Py_ssize_t chunks, int threads) except -1 nogil:
     # For patches of a few numbers (a first layer's), where going through dy takes longer than the products: it is read
     # once, where it lies. `x` is padded already. Each of so many `chunks` of images has sums of its own in `partial`,
     # (K, F), added in order, whoever made them; `sums` (N, F).
@@ -191,6 +219,8 @@ cdef void _short_filter_gradient(const Geometry *g, const real *x, const real *d
     cdef tile_patches p = _patches(t, g)
     cdef const real *gradient
     cdef unsigned long state = 0
+    if p.pix == NULL:
+        no_memory()
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         for q in prange(chunks, schedule="dynamic"):
@@ -206,6 +236,7 @@ cdef void _short_filter_gradient(const Geometry *g, const real *x, const real *d
     add_images(partial, chunks, size, dw)
     if db != NULL:
         add_images(sums, g.N, g.F, db)
+    return 0
 
 
 cdef void _pad_images(const Geometry *g, const real *x, real *padded, int threads) noexcept nogil:
@@ -273,7 +304,7 @@ cdef _backward_typed(const real[:, :, :, ::1] dy, const real[:, :, :, ::1] x, co
     images = <real *> t.scratch(IMAGES, padded * sizeof(real)) if border else NULL
     partial = <real *> t.scratch(GRADIENT, (room + g.N * g.F) * sizeof(real))
     if partial == NULL or (border and images == NULL):
-        raise MemoryError(f"no memory for the backward pass of a convolution of x {tuple(x.shape)}")
+        no_memory()
     xp = <const real *> images if border else &x[0, 0, 0, 0]
     with nogil:
         if border:

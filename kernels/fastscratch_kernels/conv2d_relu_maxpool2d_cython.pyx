@@ -38,29 +38,33 @@ cdef Py_ssize_t L1 = 24 << 10   # bytes that are gone over again and again
 
 cdef tile_patches _windows(const tile_table *t, const Geometry *g, Py_ssize_t PH, Py_ssize_t PW, Py_ssize_t QH,
                            Py_ssize_t QW) noexcept nogil:
-    # The tables of a pooled convolution: the pixels of a pooling window side by side.
+    # The tables of a pooled convolution: the pixels of a pooling window side by side. `pix` is NULL where there is no
+    # memory.
     cdef tile_patches p
     cdef Py_ssize_t npix = PH * PW * QH * QW
     cdef Py_ssize_t *tables = <Py_ssize_t *> t.scratch(TABLES, (npix + g.nseg) * sizeof(Py_ssize_t))
-    fill_windows(g, PH, PW, QH, QW, tables)
-    fill_segments(g, g.C, tables + npix)
     p.pix, p.npix, p.window = tables, npix, QH * QW
     p.seg, p.nseg, p.seglen = tables + npix, g.nseg, g.seglen
+    if tables != NULL:
+        fill_windows(g, PH, PW, QH, QW, tables)
+        fill_segments(g, g.C, tables + npix)
     return p
 
 
 cdef inline const real *_image(const tile_table *t, const Geometry *g, const real *x, bint copy) noexcept nogil:
-    # The image with its border, in scratch memory with some room behind it where it has one or `copy` asks for it.
+    # The image with its border, in scratch memory with some room behind it where it has one or `copy` asks for it; NULL
+    # where there is no memory.
     cdef real *padded
     if not copy and g.HP == g.H and g.WP == g.W:
         return x
     padded = <real *> t.scratch(IMAGE, (g.HP * g.WP * g.C + 64) * sizeof(real))
-    pad_image(g, x, padded)
+    if padded != NULL:
+        pad_image(g, x, padded)
     return padded
 
 
-cdef void _forward(const Geometry *g, const tile_patches *p, const real *x, const real *w, const real *b, real *out,
-                   uint8_t *argmax, int threads) noexcept nogil:
+cdef int _forward(const Geometry *g, const tile_patches *p, const real *x, const real *w, const real *b, real *out,
+                  uint8_t *argmax, int threads) except -1 nogil:
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(out), FP = round_up(g.FG, block), windows = p.npix // p.window
     cdef Py_ssize_t q, n, group, at
@@ -69,6 +73,10 @@ cdef void _forward(const Geometry *g, const tile_patches *p, const real *x, cons
     cdef real *buf = NULL
     cdef const real *xn
     cdef unsigned long state = 0
+    cdef int failed = 0
+    cdef int *failure = &failed
+    if packed == NULL or p.pix == NULL:
+        no_memory()
     memset(bias, 0, g.groups * FP * sizeof(real))
     if b != NULL:
         for group in range(g.groups):
@@ -80,11 +88,15 @@ cdef void _forward(const Geometry *g, const tile_patches *p, const real *x, cons
             pack_block(g, w, q, packed)
         for n in prange(g.N, schedule="dynamic"):
             xn = _image(t, g, x + n * g.H * g.W * g.C, False)
+            if buf == NULL or xn == NULL:
+                failure[0] = 1
+                continue
             for group in range(g.groups):
                 at = n * windows * g.F + group * g.FG
                 conv_relu_pool(t, xn + group * g.CG, p, <const real *> packed + group * FP * g.K,
                                <const real *> bias + group * FP, g.FG, buf, out + at, argmax + at, g.F)
         t.restore_denormals(state)
+    return no_memory() if failed else 0
 
 
 cdef inline void _list_by_filter(const tile_patches *p, const real *dy, const uint8_t *argmax, Py_ssize_t F,
@@ -135,9 +147,9 @@ cdef inline void _list_by_place(const tile_patches *p, const real *dy, const uin
     begin[p.npix] = <int32_t> last
 
 
-cdef void _filter_gradient(const Geometry *g, const tile_patches *p, const real *x, const real *dy,
-                           const uint8_t *argmax, real *dw, real *db, real *dwt, real *sums,
-                           int threads) noexcept nogil:
+cdef int _filter_gradient(const Geometry *g, const tile_patches *p, const real *x, const real *dy,
+                          const uint8_t *argmax, real *dw, real *db, real *dwt, real *sums,
+                          int threads) except -1 nogil:
     # Threads own filters, and go through all images in order. `x` is padded already; dwt (F, K), sums (F,).
     cdef const tile_table *t = table()
     cdef Py_ssize_t windows = p.npix // p.window, blocks = (g.F + FILTERS - 1) // FILTERS
@@ -149,12 +161,17 @@ cdef void _filter_gradient(const Geometry *g, const tile_patches *p, const real 
     cdef real *value
     cdef const real *xn
     cdef unsigned long state = 0
+    cdef int failed = 0
+    cdef int *failure = &failed
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         for q in prange(blocks, schedule="dynamic"):
             f0 = q * FILTERS
             f1 = min(f0 + FILTERS, g.F)
             value = <real *> t.scratch(ENTRIES, FILTERS * (windows * (sizeof(real) + 4) + 4))
+            if value == NULL:
+                failure[0] = 1
+                continue
             at = <int32_t *> (value + FILTERS * windows)
             count = at + FILTERS * windows
             memset(dwt + f0 * g.K, 0, (f1 - f0) * g.K * sizeof(real))
@@ -175,11 +192,12 @@ cdef void _filter_gradient(const Geometry *g, const tile_patches *p, const real 
         t.restore_denormals(state)
     if db != NULL:
         memcpy(db, sums, g.F * sizeof(real))
+    return no_memory() if failed else 0
 
 
-cdef void _filter_gradient_rows(const Geometry *g, const tile_patches *p, const real *x, const real *dy,
-                                const uint8_t *argmax, real *dw, real *db, real *partial, Py_ssize_t chunks,
-                                int threads) noexcept nogil:
+cdef int _filter_gradient_rows(const Geometry *g, const tile_patches *p, const real *x, const real *dy,
+                               const uint8_t *argmax, real *dw, real *db, real *partial, Py_ssize_t chunks,
+                               int threads) except -1 nogil:
     # For patches whose runs are no whole vectors (a first layer's: 3 x 3 x 3): the patches of a few windows are
     # written out, with a 1 for the bias, padded to whole vectors. Each of so many `chunks` of images has sums of its
     # own in `partial`, (F, KP); they are added in order, whoever made them.
@@ -192,16 +210,22 @@ cdef void _filter_gradient_rows(const Geometry *g, const tile_patches *p, const 
     cdef real *sums
     cdef const real *xn
     cdef unsigned long state = 0
+    cdef int failed = 0
+    cdef int *failure = &failed
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         zeros = <real *> t.scratch(ROWS, ((step * p.window + 1) * KP + 64) * sizeof(real))
-        memset(zeros, 0, KP * sizeof(real))
+        if zeros != NULL:
+            memset(zeros, 0, KP * sizeof(real))
         rows = zeros + KP
         for q in prange(chunks, schedule="dynamic"):
             sums = partial + q * size
             memset(sums, 0, size * sizeof(real))
             for n in range(g.N * q // chunks, g.N * (q + 1) // chunks):
                 xn = _image(t, g, x + n * g.H * g.W * g.C, True)
+                if zeros == NULL or xn == NULL:
+                    failure[0] = 1
+                    continue
                 for i in range((windows + step - 1) // step):
                     w0 = i * step
                     w1 = min(w0 + step, windows)
@@ -216,6 +240,7 @@ cdef void _filter_gradient_rows(const Geometry *g, const tile_patches *p, const 
     if db != NULL:
         for f in range(g.F):
             db[f] = partial[f * KP + g.K]
+    return no_memory() if failed else 0
 
 
 cdef inline void _add_patches(const tile_table *t, const Geometry *g, const tile_patches *p, const real *wt,
@@ -234,8 +259,8 @@ cdef inline void _add_patches(const tile_table *t, const Geometry *g, const tile
             wt += g.F * length
 
 
-cdef void _input_gradient(const Geometry *g, const tile_patches *p, const real *dy, const uint8_t *argmax,
-                          const real *w, real *dx, int threads) noexcept nogil:
+cdef int _input_gradient(const Geometry *g, const tile_patches *p, const real *dy, const uint8_t *argmax,
+                         const real *w, real *dx, int threads) except -1 nogil:
     # Threads own images. The filters lie as (pieces of a patch, F, length of a piece): those of one piece stay in L1
     # while all places of an image are gone through.
     cdef const tile_table *t = table()
@@ -251,6 +276,10 @@ cdef void _input_gradient(const Geometry *g, const tile_patches *p, const real *
     cdef real *dxp
     cdef bint direct = g.HP == g.H and g.WP == g.W
     cdef unsigned long state = 0
+    cdef int failed = 0
+    cdef int *failure = &failed
+    if wt == NULL:
+        no_memory()
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         for q in prange(p.nseg * pieces, schedule="static"):
@@ -264,6 +293,9 @@ cdef void _input_gradient(const Geometry *g, const tile_patches *p, const real *
         begin = at + windows * g.F
         for n in prange(g.N, schedule="dynamic"):
             dxp = dx + n * image if direct else <real *> t.scratch(IMAGE, image * sizeof(real))
+            if value == NULL or dxp == NULL:
+                failure[0] = 1
+                continue
             memset(dxp, 0, image * sizeof(real))
             _list_by_place(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, begin, at, value)
             _add_patches(t, g, p, <const real *> wt, pieces, begin, at, value, dxp)
@@ -272,6 +304,7 @@ cdef void _input_gradient(const Geometry *g, const tile_patches *p, const real *
                     memcpy(dx + (n * g.H + i) * g.W * g.C, dxp + ((i + g.ph) * g.WP + g.pw) * g.C,
                            g.W * g.C * sizeof(real))
         t.restore_denormals(state)
+    return no_memory() if failed else 0
 
 
 cdef bint _is_fused(tuple pool_kernel, tuple pool_stride, tuple pool_padding):
@@ -316,10 +349,12 @@ cdef _backward_typed(const real[:, :, :, ::1] dy, const uint8_t[:, :, :, ::1] ar
     cdef Py_ssize_t n, chunks = min(g.N, IMAGE_CHUNKS)
     cdef real *sums
     cdef real *padded
+    if p.pix == NULL:
+        no_memory()
     if g.seglen % vector_size(&dw[0, 0, 0, 0]):
         sums = <real *> t.scratch(PARTIAL, chunks * g.F * (g.K + 64) * sizeof(real))
         if sums == NULL:
-            raise MemoryError(f"no memory for the backward pass of a convolution of x {tuple(x.shape)}")
+            no_memory()
         with nogil:
             _filter_gradient_rows(&g, &p, &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &argmax[0, 0, 0, 0], &dw[0, 0, 0, 0],
                                   NULL if db is None else &db[0], sums, chunks, threads)
@@ -327,7 +362,7 @@ cdef _backward_typed(const real[:, :, :, ::1] dy, const uint8_t[:, :, :, ::1] ar
     sums = <real *> t.scratch(PARTIAL, g.F * (g.K + 1) * sizeof(real))
     padded = <real *> t.scratch(ROWS, g.N * g.HP * g.WP * g.C * sizeof(real)) if border else NULL
     if sums == NULL or (border and padded == NULL):
-        raise MemoryError(f"no memory for the backward pass of a convolution of x {tuple(x.shape)}")
+        no_memory()
     with nogil:
         if border:
             for n in prange(g.N, schedule="static", num_threads=threads):
