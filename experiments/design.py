@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from job import Job
 
 from fastscratch.config import TrainConfig
+
+if TYPE_CHECKING:
+    from claims import Claim
+    from drawing import Picture
+    from exhibits import Table
+    from findings import Findings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,6 +25,8 @@ class Setting:
     ----------
     name : str
         Part of the results' file names.
+    label : str
+        What pages call it; the name, if it is left out.
     changes : mapping
         Fields of `TrainConfig` that differ from what the experiment fixes.
     seeds : int
@@ -30,10 +38,15 @@ class Setting:
     """
 
     name: str
+    label: str = ""
     changes: Mapping[str, Any]
     seeds: int = 3
     twins: int = 0
     measure: Callable[[Job], Mapping[str, Any]] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", self.name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +62,14 @@ class Experiment:
         What all settings have in common. Data set and seed are set by the plan.
     settings : tuple of Setting
         In the order of what they tell.
+    question : str
+        What it is about, in a few sentences.
+    claims : tuple of Claim
+        What it is to decide.
+    tables : tuple of callable
+        Each makes a table of the findings.
+    pictures : tuple of Picture
+        What is drawn.
 
     Raises
     ------
@@ -61,6 +82,10 @@ class Experiment:
     title: str
     fixed: TrainConfig
     settings: tuple[Setting, ...]
+    question: str = ""
+    claims: tuple[Claim, ...] = ()
+    tables: tuple[Callable[[Findings], Table], ...] = ()
+    pictures: tuple[Picture, ...] = ()
 
     def __post_init__(self) -> None:
         names = [setting.name for setting in self.settings]
@@ -70,6 +95,10 @@ class Experiment:
             config = self.config(setting).validate()
             if setting.twins and config.validation:
                 raise ValueError(f"{self.name}: {setting.name} keeps images apart for validation and cannot have twins")
+
+    def setting(self, name: str) -> Setting:
+        """Return the setting called so."""
+        return next(setting for setting in self.settings if setting.name == name)
 
     def config(self, setting: Setting, **more: Any) -> TrainConfig:
         """Return the config of a setting, with further changes."""

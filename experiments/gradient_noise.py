@@ -9,17 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import drawing
 import numpy as np
+from claims import FAILS, HOLDS, Verdict
 from job import Job
-from runner import prepare
+from matplotlib.figure import Figure
+from runner import gradients, prepare
+from tabular import Table
 
 from fastscratch.data import ImageDataset, Loader
 from fastscratch.training import Trainer
 
+if TYPE_CHECKING:
+    from findings import Findings
+
 BATCH_SIZES = (4, 8, 16, 32)
 BATCHES = 256
+LEEWAY = 0.25
+"""How far the noise may be from one over the batch size, as a share, for that rule to hold."""
 EPOCH = 1_000_000
 """An epoch that no training gets to: its batches are drawn for the measurement alone."""
 
@@ -49,8 +58,7 @@ def spread(trainer: Trainer, train: ImageDataset) -> list[dict[str, Any]]:
         total, squares, count = 0.0, 0.0, 0
         with contextlib.closing(loader.epoch(EPOCH)) as batches:
             for images, labels in itertools.islice(batches, BATCHES):
-                trainer.criterion.forward(trainer.model.forward(images), labels)
-                trainer.model.backward(trainer.criterion.backward(), input_grad=False)
+                gradients(trainer, images, labels)
                 gradient = np.concatenate([p.grad.ravel() for p in trainer.optimizer.parameters]).astype(np.float64)
                 total, squares, count = total + gradient, squares + float(gradient @ gradient), count + 1
         signal, noise = moments(total / count, squares / count, count)
@@ -79,3 +87,50 @@ def moments(mean: Any, mean_square: float, count: int) -> tuple[float, float]:
     length = float(mean @ mean)
     noise = (mean_square - length) * count / (count - 1)
     return length - noise / count, noise
+
+
+def by_epoch(findings: Findings) -> dict[int, list[dict[str, Any]]]:
+    """Return the rows that were measured, by epoch; the signal is in each the largest batches', which is the surest."""
+    rows: dict[int, list[dict[str, Any]]] = {}
+    for row in findings.first("noise")["found"]["rows"]:
+        rows.setdefault(row["epoch"], []).append(row)
+    return {epoch: [{**row, "signal": group[-1]["signal"]} for row in group] for epoch, group in rows.items()}
+
+
+def table(findings: Findings) -> Table:
+    """Return noise, signal and noise scale at each epoch that was looked at."""
+    rows = []
+    for epoch, group in by_epoch(findings).items() if findings.by_seed("noise") else ():
+        signal = group[0]["signal"]
+        scale = group[-1]["noise"] * group[-1]["batch_size"] / signal if signal > 0 else None
+        rows.append([
+            f"after {epoch} epochs" if epoch != 1 else "after 1 epoch",
+            f"{signal:.3g}",
+            *(f"{row['noise']:.3g}" for row in group),
+            "-" if scale is None else f"{scale:,.0f}",
+        ])  # fmt: skip
+    head = ("network", "signal", *(f"noise, batch {size}" for size in BATCH_SIZES), "noise scale, images")
+    note = "Signal: squared length of the mean gradient. Noise: variance of batches' gradients, over all parameters."
+    missing = [["not run yet", *["-"] * (len(head) - 1)]]
+    return Table("Gradients of single batches", head, rows or missing, note)
+
+
+def check(findings: Findings) -> Verdict:
+    """Decide whether the noise falls with the batch size, as one over it."""
+    texts, inside = [], True
+    for epoch, group in by_epoch(findings).items():
+        ratio = group[0]["noise"] / group[-1]["noise"]
+        expected = group[-1]["batch_size"] / group[0]["batch_size"]
+        inside &= abs(ratio / expected - 1) <= LEEWAY
+        texts.append(f"{ratio:.1f} after {epoch}")
+    sizes = f"noise of a batch of {BATCH_SIZES[0]} over that of {BATCH_SIZES[-1]} (in theory {expected:g})"
+    return Verdict(HOLDS if inside else FAILS, f"{sizes}: {', '.join(texts)} epochs")
+
+
+def draw(findings: Findings) -> Figure:
+    """Draw the noise over the batch size."""
+    series = {
+        f"after {epoch} epochs": ([row["batch_size"] for row in group], [row["noise"] for row in group])
+        for epoch, group in by_epoch(findings).items()
+    }
+    return drawing.lines(series, "Batch size", "Variance of the gradient", log="xy")

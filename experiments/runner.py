@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import outcome
 from job import Job
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 import fastscratch_kernels
 from fastscratch import data, losses, models, run
@@ -67,6 +67,13 @@ def prepare(config: TrainConfig, dtype: DTypeLike = np.float32) -> tuple[Trainer
         callbacks=[ProgressBar()],
     )
     return trainer, train
+
+
+def gradients(trainer: Trainer, images: NDArray[Any], labels: NDArray[np.int64]) -> float:
+    """Leave the gradients of a batch in the parameters, and return its loss."""
+    loss = trainer.criterion.forward(trainer.model.forward(images), labels)
+    trainer.model.backward(trainer.criterion.backward(), input_grad=False)
+    return loss
 
 
 def run_job(job: Job, folder: Path) -> dict[str, Any]:

@@ -13,8 +13,14 @@ from fastscratch.training.atomic import write_atomically
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 
+Result = dict[str, Any]
+
 # Of a config, what does not decide the result.
 FREE = (*PLACES, "backend", "threads", "checkpoint_every")
+
+
+class NotRun(LookupError):
+    """Something that cannot be told from the results that there are; the message says what is missing."""
 
 
 def path_of(results: Path, name: str) -> Path:
@@ -28,9 +34,9 @@ def write(path: Path, result: Mapping[str, Any]) -> None:
     write_atomically(path, (to_text(result) + "\n").encode())
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Result:
     """Return a result as `write` was given it."""
-    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    result: Result = json.loads(path.read_text(encoding="utf-8"))
     return result
 
 

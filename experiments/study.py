@@ -22,42 +22,27 @@ from typing import Any
 
 import store
 from job import ENGINES, FASTSCRATCH, Job
-from plan import Plan, Scope, describe
-from runner import whole
+from options import ROOT, Scoped, chosen, main
+from plan import describe
 
 from fastscratch.training import NonFiniteLossError
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "benchmarks"))
-
-from console import chosen, main  # noqa: E402  # the command lines of measurements
 
 WORK = ROOT / "runs" / "experiments"
 LOCK_FILE = "lock"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(Scoped):
     """Run what is missing of the experiments.
 
     Attributes
     ----------
     only : str
         Experiments, by comma; all by default.
-    seeds : int or None
-        Seeds of each setting, instead of as many as the plan has.
     engines : str
         fastscratch, torch, or both by comma.
-    data : str
-        Data set, as `fastscratch train` takes it.
-    share : float
-        Share of the images of each run that is used.
-    epochs : int or None
-        Epochs of each run at most.
     threads : int or None
         Threads; None takes every core for fastscratch, and one thread for PyTorch, whose bits depend on it.
-    results : str
-        Folder of the results.
     work : str
         Folder of the runs under way.
     list : bool
@@ -65,27 +50,17 @@ class Options:
     """
 
     only: str = ""
-    seeds: int | None = None
     engines: str = ",".join(ENGINES)
-    data: str = "cifar10"
-    share: float = 1.0
-    epochs: int | None = None
     threads: int | None = None
-    results: str = str(store.RESULTS)
     work: str = str(WORK)
     list: bool = False
 
 
 def run(options: Options) -> int:
     """Do what is missing, and return 1 if a run failed."""
-    for name in ("seeds", "epochs", "threads"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    if not 0 < options.share <= 1:
-        raise ValueError(f"share must be above 0 and at most 1, got {options.share}")
-    name = whole("auto")[0].name if options.data == "auto" else options.data
-    plan = Plan(Scope(name, options.share, options.epochs, options.seeds))
+    if options.threads is not None and options.threads < 1:
+        raise ValueError(f"threads must be at least 1, got {options.threads}")
+    plan = options.plan()
     only = chosen("only", options.only, [one.name for one in plan.experiments]) if options.only else []
     jobs = plan.ordered(only, chosen("engines", options.engines, ENGINES))
     results, work = Path(options.results), Path(options.work)

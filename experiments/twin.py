@@ -17,7 +17,7 @@ from job import Job
 from numpy.typing import NDArray
 from runner import test_images, whole
 from torch import Tensor
-from torch_losses import loss_of
+from torch_steps import loss_of, torch_step
 
 from fastscratch import models, run
 from fastscratch.config import TrainConfig
@@ -97,17 +97,13 @@ class Twin:
                 rate = self.rates.lr
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
-                self.optimizer.zero_grad()
-                logits = self.model(images_to_torch(images))
-                loss = loss_of(self.config, logits, torch.from_numpy(labels))
-                loss.backward()
-                self.optimizer.step()
+                loss, logits = torch_step(self.config, self.model, self.optimizer, images, labels)
                 if self.schedule.interval == "step":
                     self.schedule.step()
                 right = int((logits.argmax(1).numpy() == labels).sum())
                 self.position.lr = rate
-                self.position.add_batch(loss.item(), right, len(labels))
-                self.history.batch_losses.append(loss.item())
+                self.position.add_batch(loss, right, len(labels))
+                self.history.batch_losses.append(loss)
         self.position.seconds = time.perf_counter() - started
 
     @torch.inference_mode()

@@ -1,9 +1,6 @@
 """Runs of experiments: what is kept, that a stop changes nothing, that two processes do not disturb each other."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import runner
@@ -11,8 +8,6 @@ import store
 import study
 
 from fastscratch.training import Callback
-
-SCRIPT = Path(study.__file__)
 
 
 def without_times(result):
@@ -124,12 +119,11 @@ def test_time_left_follows_what_runs_took(make_job, monkeypatch):
         (["--speed", "2"], "--speed"),
     ],
 )
-def test_mistakes_are_told_in_one_line(arguments, message, tmp_path):
-    command = [sys.executable, SCRIPT, "--data", "shapes10", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_mistakes_are_told_in_one_line(arguments, message, capsys):
+    assert study.main(study.Options, study.run, ["--data", "shapes10", *arguments]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
 
 
 def test_the_list_does_nothing(tmp_path, capsys):
