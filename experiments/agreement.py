@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import drawing
 import engines
@@ -36,7 +36,7 @@ BATCHES = 100
 SINGLE, DOUBLE = 0.2, 1e-9
 """How far the losses of a batch may lie apart in float32, and in float64."""
 
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "lr-3e-4": {},
     "lr-1e-6": {"lr": 1e-6},
     "lr-1e-3": {"lr": 1e-3},

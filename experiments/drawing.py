@@ -35,6 +35,10 @@ STYLES = (
 """Colours that people with any common colour blindness tell apart, with dashes and marks for print in black."""
 
 
+CURVE_POINTS = 3000
+"""Batch losses drawn of a run."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Picture:
     """A figure of an experiment.
@@ -59,10 +63,11 @@ def run_curves(setting: str, title: str, engine: str = FASTSCRATCH) -> Callable[
 
     def draw(findings: Findings) -> Figure:
         result = findings.first(setting, engine)
-        curve = result["batches"]["curve"]
+        curve = np.array(result["batches"]["curve"])  # (epochs, batches)
+        curve = curve[:, :: -(-curve.size // CURVE_POINTS)]  # more would not be seen, and makes large files
         label = "validation" if result["config"]["validation"] else "test images"
         return figures.curves(
-            rows_of(result), np.concatenate(curve), steps_per_epoch=len(curve[0]), title=title, valid_label=label
+            rows_of(result), curve.ravel(), steps_per_epoch=curve.shape[1], title=title, valid_label=label
         )
 
     return draw

@@ -11,7 +11,7 @@ from claims import FAILS, HOLDS, OPEN, Verdict
 from job import FASTSCRATCH, TORCH
 from measures import TEST_ACCURACY
 from significance import paired
-from store import NotRun
+from store import NotRun, Result
 from tabular import Table
 
 if TYPE_CHECKING:
@@ -59,22 +59,22 @@ def pairs(findings: Findings) -> Iterator[Pair]:
     for experiment in findings.plan.experiments:
         theirs = type(findings)(experiment, findings.plan, findings.folder)
         for setting in experiment.settings:
-            if setting.measure is not None or not setting.twins:
-                continue
             run = findings.plan.find(experiment, setting, FASTSCRATCH, 0).name
-            here, there = theirs.by_seed(setting.name), theirs.by_seed(setting.name, TORCH)
-            both = sorted(here.keys() & there.keys())
-            if both and run not in seen:
+            if setting.measure is None and run not in seen:
                 seen.add(run)
-                first = max(
-                    abs(a - b)
-                    for seed in both
-                    for a, b in zip(here[seed]["batches"]["first"], there[seed]["batches"]["first"], strict=True)
-                )
-                accuracies = (
-                    {seed: TEST_ACCURACY.of(result) for seed, result in results.items()} for results in (here, there)
-                )
-                yield Pair(f"{experiment.title}: {setting.label}", *accuracies, first)
+                here, there = theirs.by_seed(setting.name), theirs.by_seed(setting.name, TORCH)
+                if here.keys() & there.keys():
+                    yield _pair(f"{experiment.title}: {setting.label}", here, there)
+
+
+def _pair(name: str, here: dict[int, Result], there: dict[int, Result]) -> Pair:
+    distances = [
+        abs(one - other)
+        for seed in here.keys() & there.keys()
+        for one, other in zip(here[seed]["batches"]["first"], there[seed]["batches"]["first"], strict=True)
+    ]
+    accuracies = [{seed: TEST_ACCURACY.of(run) for seed, run in runs.items()} for runs in (here, there)]
+    return Pair(name, accuracies[0], accuracies[1], max(distances))
 
 
 def table(findings: Findings) -> Table:

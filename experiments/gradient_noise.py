@@ -55,11 +55,13 @@ def spread(trainer: Trainer, train: ImageDataset) -> list[dict[str, Any]]:
     rows = []
     for size in BATCH_SIZES:
         loader = Loader(train, size, seed=trainer.seed, normalization=trainer.normalization, drop_last=True)
-        total, squares, count = 0.0, 0.0, 0
+        total: Any = 0.0
+        squares, count = 0.0, 0
         with contextlib.closing(loader.epoch(EPOCH)) as batches:
             for images, labels in itertools.islice(batches, BATCHES):
                 gradients(trainer, images, labels)
-                gradient = np.concatenate([p.grad.ravel() for p in trainer.optimizer.parameters]).astype(np.float64)
+                grads = [p.grad.ravel() for p in trainer.optimizer.parameters if p.grad is not None]
+                gradient = np.concatenate(grads).astype(np.float64)
                 total, squares, count = total + gradient, squares + float(gradient @ gradient), count + 1
         signal, noise = moments(total / count, squares / count, count)
         rows.append({
@@ -97,6 +99,11 @@ def by_epoch(findings: Findings) -> dict[int, list[dict[str, Any]]]:
     return {epoch: [{**row, "signal": group[-1]["signal"]} for row in group] for epoch, group in rows.items()}
 
 
+def when(epoch: int) -> str:
+    """Return in words after how many epochs."""
+    return {0: "before training", 1: "after 1 epoch"}.get(epoch, f"after {epoch} epochs")
+
+
 def table(findings: Findings) -> Table:
     """Return noise, signal and noise scale at each epoch that was looked at."""
     rows = []
@@ -104,7 +111,7 @@ def table(findings: Findings) -> Table:
         signal = group[0]["signal"]
         scale = group[-1]["noise"] * group[-1]["batch_size"] / signal if signal > 0 else None
         rows.append([
-            f"after {epoch} epochs" if epoch != 1 else "after 1 epoch",
+            when(epoch),
             f"{signal:.3g}",
             *(f"{row['noise']:.3g}" for row in group),
             "-" if scale is None else f"{scale:,.0f}",
@@ -122,15 +129,15 @@ def check(findings: Findings) -> Verdict:
         ratio = group[0]["noise"] / group[-1]["noise"]
         expected = group[-1]["batch_size"] / group[0]["batch_size"]
         inside &= abs(ratio / expected - 1) <= LEEWAY
-        texts.append(f"{ratio:.1f} after {epoch}")
+        texts.append(f"{ratio:.1f} {when(epoch)}")
     sizes = f"noise of a batch of {BATCH_SIZES[0]} over that of {BATCH_SIZES[-1]} (in theory {expected:g})"
-    return Verdict(HOLDS if inside else FAILS, f"{sizes}: {', '.join(texts)} epochs")
+    return Verdict(HOLDS if inside else FAILS, f"{sizes}: {', '.join(texts)}")
 
 
 def draw(findings: Findings) -> Figure:
     """Draw the noise over the batch size."""
     series = {
-        f"after {epoch} epochs": ([row["batch_size"] for row in group], [row["noise"] for row in group])
+        when(epoch): ([row["batch_size"] for row in group], [row["noise"] for row in group])
         for epoch, group in by_epoch(findings).items()
     }
     return drawing.lines(series, "Batch size", "Variance of the gradient", log="xy")

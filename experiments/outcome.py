@@ -82,7 +82,7 @@ def digest(weights: Mapping[str, NDArray[Any]]) -> str:
 
 def made_by(threads: int, **more: Any) -> dict[str, Any]:
     """Return what a run was made with: machine, versions, threads, and what the engine adds."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for package in ("fastscratch", *PACKAGES):
         try:
             versions[package] = metadata.version(package)

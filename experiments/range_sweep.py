@@ -78,7 +78,7 @@ def draw(findings: Findings) -> Figure:
     smooth = moving_average(losses, max(1, len(losses) // 40))
     axes.plot(rates, smooth, color=BLUE, linewidth=1.8, label="moving average")
     axes.set_xscale("log")
-    axes.set_ylim(0.9 * smooth.min(), 1.6 * smooth[0])  # beyond it nothing is learnt
+    axes.set_ylim(0.9 * smooth.min(), 1.25 * smooth[0])  # beyond it nothing is learnt
     for rate in MARKED:
         axes.axvline(rate, color=GREY, linewidth=1.0, linestyle=":")
         axes.text(rate, axes.get_ylim()[1], f" {rate:g}", color=GREY, fontsize=8, va="top")

@@ -45,7 +45,7 @@ def train(config: TrainConfig, folder: Path, whole: TrainAndTest | None = None) 
     whole : pair of ImageDataset, optional
         The data set, where it is loaded already.
     """
-    where = {"resume": str(folder)} if (folder / CONFIG_FILE).exists() else {"out": str(folder)}
+    where: dict[str, Any] = {"resume": str(folder)} if (folder / CONFIG_FILE).exists() else {"out": str(folder)}
     keepers = [BestCheckpoint(folder / BEST_FILE, "valid_loss")] if config.validation else []
     started = run.start(dataclasses.replace(config, **where), callbacks=[ProgressBar(), *keepers], whole=whole)
     started.fit()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import os
 import shutil
 import sys
@@ -103,7 +104,7 @@ def do(jobs: Sequence[Job], results: Path, work: Path, threads: int | None = Non
     for number, job in enumerate(jobs, start=1):
         path, folder = store.path_of(results, job.name), work / job.name
         with claimed(folder) as is_ours:
-            if is_ours and not path.exists():
+            if is_ours and not path.exists():  # another process may have finished it since the list was made
                 print(f"\n[{number}/{len(jobs)}] {job.name}, {clock.left()}", flush=True)
                 try:
                     result = perform(job, folder, threads)
@@ -122,7 +123,8 @@ def perform(job: Job, folder: Path, threads: int | None = None) -> dict[str, Any
     if job.engine == FASTSCRATCH:
         import runner as engine
     else:
-        import twin as engine  # type: ignore[no-redef]  # PyTorch is loaded where it is needed
+        importlib.import_module("fastscratch.interop.torch")  # says how to get PyTorch where it is missing
+        import twin as engine  # type: ignore[no-redef]
     return engine.run_job(dataclasses.replace(job, config=dataclasses.replace(job.config, threads=threads)), folder)
 
 

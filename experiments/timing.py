@@ -68,7 +68,9 @@ def run(options: Options) -> int:
         if value is not None and value <= 0:
             raise ValueError(f"{name} must be above 0, got {value}")
     threads = options.threads or available_cores()
-    rows = [{"engine": engine, "work": work, "seconds_per_step": []} for engine, work in wanted(options)]
+    rows: list[dict[str, Any]] = [
+        {"engine": engine, "work": work, "seconds_per_step": []} for engine, work in wanted(options)
+    ]
     path = timings.file_of(Path(options.results))
     for number, row in itertools.product(range(options.rounds), rows):
         print(f"round {number + 1} of {options.rounds}: {row['engine']}, {row['work']}", flush=True)

@@ -129,7 +129,11 @@ def check(findings: Findings) -> Verdict:
 def draw(findings: Findings) -> Figure:
     """Draw the seconds of ten epochs over the batch size."""
     seconds = by_batch(findings)
-    named = {"report": reported.SECONDS, "fastscratch": seconds[FASTSCRATCH], "PyTorch": seconds[TORCH]}
+    named: dict[str, Mapping[int, float]] = {
+        "report": reported.SECONDS,
+        "fastscratch": seconds[FASTSCRATCH],
+        "PyTorch": seconds[TORCH],
+    }
     series = {label: (sorted(times), [times[size] for size in sorted(times)]) for label, times in named.items()}
     figure = drawing.lines(series, "Batch size", "Seconds of ten epochs", log="x")
     figure.axes[0].set_ylim(bottom=0)

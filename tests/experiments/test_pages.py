@@ -99,7 +99,7 @@ def test_verdicts_on_numbers_that_are_known(everything):
     assert verdicts["tiny-rate-is-slow"].word == HOLDS
     assert verdicts["hard-classes-suffer"].word == HOLDS
     noise = verdicts["small-batches-are-noisy"].evidence
-    assert noise.endswith("(in theory 8): 8.0 after 0, 8.0 after 1, 8.0 after 10 epochs")
+    assert noise.endswith("(in theory 8): 8.0 before training, 8.0 after 1 epoch, 8.0 after 10 epochs")
     assert verdicts["large-batches-are-fast"].word == HOLDS
     assert verdicts["kl-is-cross-entropy"].word == FAILS
     assert verdicts["blur-does-something"].word == HOLDS
