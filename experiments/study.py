@@ -114,7 +114,9 @@ def do(jobs: Sequence[Job], results: Path, work: Path, threads: int | None = Non
                 else:
                     store.write(path, result)
                     shutil.rmtree(folder)
-        clock.finish(job)
+                clock.finish(job)
+            else:
+                clock.skip(job)
     return failures
 
 
@@ -160,12 +162,15 @@ class Clock:
         self._since = time.monotonic()
 
     def finish(self, job: Job) -> None:
-        """Count a run as done."""
-        now = time.monotonic()
-        self._left.remove(job)
-        self._taken += now - self._since
+        """Count a run as done, and its time."""
+        self._taken += time.monotonic() - self._since
         self._estimated += job.seconds
-        self._since = now
+        self.skip(job)
+
+    def skip(self, job: Job) -> None:
+        """Count a run as done by somebody else."""
+        self._left.remove(job)
+        self._since = time.monotonic()
 
     def left(self) -> str:
         """Return the time left for all runs, in words."""

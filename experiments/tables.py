@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ import provenance
 import subsampled as first
 from exhibits import classes
 from findings import Findings
+from measures import TEST_ACCURACY
 from plan import Plan, Scope
 from store import RESULTS
 from tabular import table
@@ -31,12 +31,6 @@ MARK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 def load(experiment: str) -> list[dict[str, Any]]:
     """Return the results of an experiment's runs, in the order of their names."""
     return [json.loads(path.read_text()) for path in sorted((RESULTS / experiment).glob("*.json"))]
-
-
-def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Return mean and standard deviation of some fractions, in percent."""
-    mean = f"{100 * statistics.fmean(values):.{digits}f}"
-    return f"{mean} ± {100 * statistics.stdev(values):.{digits}f} %" if len(values) > 1 else f"{mean} %"
 
 
 def subsampled() -> str:
@@ -54,7 +48,7 @@ def backends() -> str:
         runs = [result for result in results if result["metrics"]["backend"] == backend]
         accuracy = [result["metrics"]["valid"]["accuracy"] for result in runs]
         by_seed = ", ".join(f"{100 * value:.1f}" for value in accuracy)
-        rows.append([backend, by_seed, spread(accuracy)])
+        rows.append([backend, by_seed, TEST_ACCURACY.text(accuracy)])
     metrics, seeds = results[0]["metrics"], {result["config"]["seed"] for result in results}
     data, test = metrics["train"], metrics["valid"]
     note = (

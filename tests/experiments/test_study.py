@@ -107,6 +107,9 @@ def test_time_left_follows_what_runs_took(make_job, monkeypatch):
     now[0] = 3600.0
     clock.finish(jobs[0])
     assert clock.left() == "about 2:00 hours left for all"
+    now[0] = 3700.0
+    clock.skip(jobs[1])
+    assert clock.left() == "about 1:00 hours left for all"
 
 
 @pytest.mark.parametrize(
