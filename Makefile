@@ -21,10 +21,11 @@ SOURCES := pyproject.toml setup.py $(wildcard kernels/fastscratch_kernels/*.pyx 
 
 .DEFAULT_GOAL := help
 .PHONY: help train test pytest coverage lint types format tables bench bench-quick bench-accuracy bench-compare clean
+.PHONY: experiments experiments-quick experiments-report
 .PHONY: test-sanitize test-arm64 test-lowest wheel wheel-test
 
 help:  ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -63,6 +64,22 @@ format: $(VENV)/installed-dev  ## Mend what can be mended by itself
 tables: $(VENV)/installed-dev  ## Fill the docs' tables from the results files
 	$(BIN)/python experiments/tables.py
 	$(BIN)/python benchmarks/report.py
+
+# What `make experiments` runs: make experiments ONLY=learning_rate,losses SEEDS=1 ENGINES=torch DATA=shapes10 ARGS=--list
+STUDY = $(if $(ONLY),--only $(ONLY)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ENGINES),--engines $(ENGINES)) $(if $(DATA),--data $(DATA))
+QUICK = --data shapes10 --share 0.01 --epochs 2 --seeds 1 --results build/experiments/results
+
+experiments: $(VENV)/installed-dev  ## Run what is missing of the experiments, hours (ONLY=epochs SEEDS=1 ARGS=--list)
+	$(BIN)/python experiments/study.py $(STUDY) $(ARGS)
+
+experiments-quick: $(VENV)/installed-dev  ## Run all experiments on a hundredth of shapes10, and make their pages, in minutes
+	rm -rf build/experiments
+	$(BIN)/python experiments/study.py $(QUICK) --work build/experiments/work
+	$(BIN)/python experiments/write_up.py $(QUICK) --readme build/experiments/README.md --page build/experiments/page.html
+
+experiments-report: $(VENV)/installed-dev  ## Make all tables, figures and pages of the experiments out of their results
+	$(BIN)/python experiments/write_up.py
+	$(BIN)/python experiments/tables.py
 
 bench: $(VENV)/installed-dev  ## Measure everything against PyTorch, 45 minutes (leave the machine alone meanwhile)
 	$(BIN)/python benchmarks/vs_torch.py

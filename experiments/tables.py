@@ -10,74 +10,34 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
+import provenance
+import subsampled as first
+from exhibits import classes
+from findings import Findings
+from measures import TEST_ACCURACY
+from plan import Plan, Scope
+from store import RESULTS
+from tabular import table
+
+ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "kernels" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MARK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-# The report's table of the same experiment, in percent.
-REPORT = {
-    "airplane": (87.18, 67.82),
-    "automobile": (89.41, 60.00),
-    "bird": (60.79, 40.74),
-    "cat": (51.95, 27.10),
-    "deer": (83.04, 50.53),
-    "dog": (90.75, 62.11),
-    "frog": (77.30, 52.00),
-    "horse": (53.16, 31.37),
-    "ship": (83.44, 60.78),
-    "truck": (78.86, 49.04),
-}
-
-
 def load(experiment: str) -> list[dict[str, Any]]:
     """Return the results of an experiment's runs, in the order of their names."""
-    return [json.loads(path.read_text()) for path in sorted((HERE / "results" / experiment).glob("*.json"))]
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table, numbers to the right."""
-    lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
-
-
-def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Return mean and standard deviation of some fractions, in percent."""
-    mean = f"{100 * statistics.fmean(values):.{digits}f}"
-    return f"{mean} ± {100 * statistics.stdev(values):.{digits}f} %" if len(values) > 1 else f"{mean} %"
-
-
-def describe(results: Sequence[dict[str, Any]]) -> str:
-    """Return the line below a table: on which data, with how many seeds, on what machine."""
-    metrics = results[0]["metrics"]
-    seeds = sorted({result["config"]["seed"] for result in results})
-    data = metrics["train"]
-    return (
-        f"\n{data['data']}, {data['images']:,} training images (fingerprint `{data['fingerprint']}`), "
-        f"{metrics['valid']['images']:,} test images (`{metrics['valid']['fingerprint']}`); "
-        f"mean ± standard deviation of {len(seeds)} seeds; {metrics['machine']['cpu']}, "
-        f"{metrics['threads']} threads, NumPy {metrics['machine']['numpy']}.\n"
-    )
+    return [json.loads(path.read_text()) for path in sorted((RESULTS / experiment).glob("*.json"))]
 
 
 def subsampled() -> str:
     """Return the class-wise table of the report's first experiment, beside the report's own."""
-    results = load("subsampled")
-    rows = []
-    for name, (report_train, report_valid) in REPORT.items():
-        parts = [[result["metrics"][part]["class_accuracy"][name] for result in results] for part in ("train", "valid")]
-        rows.append([name, f"{report_train:.1f} %", spread(parts[0]), f"{report_valid:.1f} %", spread(parts[1])])
-    means = [statistics.fmean(column) / 100 for column in zip(*REPORT.values(), strict=True)]
-    all_ = [[result["metrics"][part]["accuracy"] for result in results] for part in ("train", "valid")]
-    rows.append(["**all**", f"{spread(means[:1])}", spread(all_[0]), f"{spread(means[1:])}", spread(all_[1])])
-    head = ["class", "train, report", "train, here", "validation, report", "validation, here"]
-    return table(head, rows) + describe(results)
+    findings = Findings(first.EXPERIMENT, Plan(Scope()), RESULTS)
+    data = provenance.describe(findings.by_seed("tenth").values())
+    return classes("tenth", "")(findings).markdown() + "".join(f"{sentence}\n" for sentence in data)
 
 
 def backends() -> str:
@@ -88,8 +48,16 @@ def backends() -> str:
         runs = [result for result in results if result["metrics"]["backend"] == backend]
         accuracy = [result["metrics"]["valid"]["accuracy"] for result in runs]
         by_seed = ", ".join(f"{100 * value:.1f}" for value in accuracy)
-        rows.append([backend, by_seed, spread(accuracy)])
-    return table(["backend", "test accuracy of each seed, %", "mean"], rows) + describe(results)
+        rows.append([backend, by_seed, TEST_ACCURACY.text(accuracy)])
+    metrics, seeds = results[0]["metrics"], {result["config"]["seed"] for result in results}
+    data, test = metrics["train"], metrics["valid"]
+    note = (
+        f"\n{data['data']}, {data['images']:,} training images (fingerprint `{data['fingerprint']}`), "
+        f"{test['images']:,} test images (`{test['fingerprint']}`); "
+        f"mean ± standard deviation of {len(seeds)} seeds; {metrics['machine']['cpu']}, "
+        f"{metrics['threads']} threads, NumPy {metrics['machine']['numpy']}.\n"
+    )
+    return table(["backend", "test accuracy of each seed, %", "mean"], rows) + note
 
 
 Tables = Mapping[str, Callable[[], str]]

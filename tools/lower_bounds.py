@@ -1,6 +1,6 @@
 """Print the oldest versions that pyproject.toml allows, one `name==version` a line: `python tools/lower_bounds.py`.
 
-Of all that is needed to build, to run, and to test: with Numba, without PyTorch.
+Of all that is needed to build, to run, and to test: with Numba and the experiments' pages, without PyTorch.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-EXTRAS = ("numba", "test")
+EXTRAS = ("numba", "experiments", "test")
 
 
 def main() -> None:

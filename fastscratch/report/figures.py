@@ -10,8 +10,9 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -31,6 +32,7 @@ def curves(
     *,
     steps_per_epoch: int | None = None,
     title: str = "",
+    valid_label: str = "validation",
 ) -> Figure:
     """Draw loss and accuracy over the epochs, side by side.
 
@@ -45,6 +47,8 @@ def curves(
         Steps of one epoch; by default the steps divided by the epochs.
     title : str
         Written above both panels.
+    valid_label : str
+        What the legend calls the validation values.
 
     Raises
     ------
@@ -59,15 +63,15 @@ def curves(
     steps = np.asarray(batch_losses, dtype=float)
     if steps.ndim != 1:
         raise ValueError(f"batch_losses must be of shape (steps,), got {steps.shape}")
-    figure = _figure(10.0, 4.2)
+    figure = blank(10.0, 4.2)
     left, right = figure.subplots(1, 2)
     if steps.size:
         per_epoch = steps_per_epoch or max(1, round(steps.size / max(1, len(rows))))
         _draw_steps(left, steps, per_epoch)
-    _draw_epochs(left, rows, "train_loss", "valid_loss", 1.0, joined=not steps.size)
-    _draw_epochs(right, rows, "train_accuracy", "valid_accuracy", 100.0, joined=True)
-    _frame(left, "Epoch", "Loss (nats per image)", "Loss")
-    _frame(right, "Epoch", "Accuracy (%)", "Accuracy")
+    _draw_epochs(left, rows, "train_loss", "valid_loss", 1.0, valid_label, joined=not steps.size)
+    _draw_epochs(right, rows, "train_accuracy", "valid_accuracy", 100.0, valid_label, joined=True)
+    frame(left, "Epoch", "Loss (nats per image)", "Loss")
+    frame(right, "Epoch", "Accuracy (%)", "Accuracy")
     left.set_ylim(*_loss_limits(rows, steps))
     right.set_ylim(0, 100)
     for axes in (left, right):
@@ -110,7 +114,14 @@ def moving_average(values: NDArray[np.float64], width: int) -> NDArray[np.float6
 
 
 def _draw_epochs(
-    axes: Axes, rows: Sequence[Mapping[str, Any]], train: str, valid: str, scale: float, *, joined: bool
+    axes: Axes,
+    rows: Sequence[Mapping[str, Any]],
+    train: str,
+    valid: str,
+    scale: float,
+    valid_label: str,
+    *,
+    joined: bool,
 ) -> None:
     size = 6 if len(rows) <= 30 else 3
     at, values = _column(rows, train, scale)
@@ -136,7 +147,7 @@ def _draw_epochs(
             marker="s",
             markersize=size,
             markeredgecolor="white",
-            label="validation",
+            label=valid_label,
             zorder=4,
         )
 
@@ -180,7 +191,7 @@ def class_accuracy(classes: Sequence[str], train: ArrayLike | None, valid: Array
         series.insert(0, ("train", BLUE, train))
     places = np.arange(len(classes), dtype=float)
     height = 0.8 / len(series)
-    figure = _figure(7.0, 1.4 + 0.42 * len(classes))
+    figure = blank(7.0, 1.4 + 0.42 * len(classes))
     axes = figure.subplots()
     for index, (label, color, values) in enumerate(series):
         shares = np.asarray(values, dtype=float)
@@ -191,7 +202,7 @@ def class_accuracy(classes: Sequence[str], train: ArrayLike | None, valid: Array
         for y, share in zip(at, shares, strict=True):
             text = "no images" if np.isnan(share) else f"{100 * share:.1f}"
             axes.text(100 * np.nan_to_num(share) + 0.8, y, text, va="center", fontsize=8, color=GREY)
-    _frame(axes, "Accuracy (%)", "", title)
+    frame(axes, "Accuracy (%)", "", title)
     axes.grid(axis="y", visible=False)
     axes.set_yticks(places, classes)
     axes.set_ylim(len(classes) - 0.4, -0.6)  # the first class on top
@@ -226,7 +237,7 @@ def confusion_matrix(confusion: ArrayLike, classes: Sequence[str], *, title: str
         raise ValueError(f"confusion must be of shape {(k, k)}, got {counts.shape}")
     percent = 100 * counts / np.maximum(1, counts.sum(axis=1, keepdims=True))  # (K, K)
     side = 2.2 + 0.52 * k
-    figure = _figure(side + 0.6, side)
+    figure = blank(side + 0.6, side)
     axes = figure.subplots()
     image = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
     for row in range(k):
@@ -250,32 +261,60 @@ def confusion_matrix(confusion: ArrayLike, classes: Sequence[str], *, title: str
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure as a PNG file, replacing the file in one step.
+    """Write a figure as a PNG or SVG file, replacing the file in one step.
 
     Parameters
     ----------
     figure : Figure
-        Drawn at 150 dots an inch on white.
+        Drawn on white, as PNG at 150 dots an inch.
     path : path-like
-        The file; its folder must exist.
+        The file, ending in ``.svg`` for SVG, anything else for PNG; its folder must exist.
 
     Raises
     ------
     OSError
         If it cannot be written.
     """
+    write_atomically(path, render(figure, "svg" if os.fspath(path).endswith(".svg") else "png"))
+
+
+def render(figure: Figure, kind: Literal["png", "svg"]) -> bytes:
+    """Return the bytes of a figure's file: the same each time with the same version of matplotlib.
+
+    Parameters
+    ----------
+    figure : Figure
+    kind : {"png", "svg"}
+    """
     image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=DPI, facecolor="white")
-    write_atomically(path, image.getvalue())
+    # Marks in an SVG are named at random, and it is dated, unless it is told otherwise.
+    with matplotlib.rc_context({"svg.hashsalt": "fastscratch"}):
+        options: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {"dpi": DPI}
+        figure.savefig(image, format=kind, facecolor="white", **options)
+    return image.getvalue()
 
 
-def _figure(width: float, height: float) -> Figure:
+def blank(width: float, height: float) -> Figure:
+    """Return an empty figure that no window system knows of.
+
+    Parameters
+    ----------
+    width, height : float
+        In inches.
+    """
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)  # attaches itself; the figure then draws without any window system
     return figure
 
 
-def _frame(axes: Axes, xlabel: str, ylabel: str, title: str) -> None:
+def frame(axes: Axes, xlabel: str, ylabel: str, title: str = "") -> None:
+    """Give axes the look of all figures here.
+
+    Parameters
+    ----------
+    axes : Axes
+    xlabel, ylabel, title : str
+    """
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.set_title(title, fontsize=11, loc="left")

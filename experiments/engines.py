@@ -1,0 +1,121 @@
+"""How the final accuracies of the two engines compare, over all settings that both have trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from claims import FAILS, HOLDS, OPEN, Verdict
+from job import FASTSCRATCH, TORCH
+from measures import TEST_ACCURACY
+from significance import paired
+from store import NotRun, Result
+from tabular import Table
+
+if TYPE_CHECKING:
+    from findings import Findings
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A setting's test accuracies on both engines, by seed.
+
+    Attributes
+    ----------
+    name : str
+        Of experiment and setting.
+    here, there : dict of int to float
+        Of fastscratch and of PyTorch.
+    first : float
+        Largest difference of a loss over the first batches, of all seeds that both have.
+    """
+
+    name: str
+    here: dict[int, float]
+    there: dict[int, float]
+    first: float
+
+    @property
+    def both(self) -> list[int]:
+        """Seeds that both engines have."""
+        return sorted(self.here.keys() & self.there.keys())
+
+    @property
+    def engines_apart(self) -> float:
+        """Largest difference of the engines with the same seed."""
+        return max(abs(self.here[seed] - self.there[seed]) for seed in self.both)
+
+    @property
+    def seeds_apart(self) -> float:
+        """Largest difference of two seeds on fastscratch."""
+        return max(self.here.values()) - min(self.here.values())
+
+
+def pairs(findings: Findings) -> Iterator[Pair]:
+    """Yield each setting that both engines have trained, once, whatever experiments share it."""
+    seen = set()
+    for experiment in findings.plan.experiments:
+        theirs = type(findings)(experiment, findings.plan, findings.folder)
+        for setting in experiment.settings:
+            run = findings.plan.find(experiment, setting, FASTSCRATCH, 0).name
+            if setting.measure is None and run not in seen:
+                seen.add(run)
+                here, there = theirs.by_seed(setting.name), theirs.by_seed(setting.name, TORCH)
+                if here.keys() & there.keys():
+                    yield _pair(f"{experiment.title}: {setting.label}", here, there)
+
+
+def _pair(name: str, here: dict[int, Result], there: dict[int, Result]) -> Pair:
+    distances = [
+        abs(one - other)
+        for seed in here.keys() & there.keys()
+        for one, other in zip(here[seed]["batches"]["first"], there[seed]["batches"]["first"], strict=True)
+    ]
+    accuracies = [{seed: TEST_ACCURACY.of(run) for seed, run in runs.items()} for runs in (here, there)]
+    return Pair(name, accuracies[0], accuracies[1], max(distances))
+
+
+def table(findings: Findings) -> Table:
+    """Return a row for each setting that both engines have trained."""
+    rows = []
+    for pair in pairs(findings):
+        rows.append([
+            pair.name,
+            str(len(pair.both)),
+            TEST_ACCURACY.text(list(pair.here.values())),
+            TEST_ACCURACY.text(list(pair.there.values())),
+            f"{100 * pair.engines_apart:.1f}",
+            f"{100 * pair.seeds_apart:.1f}",
+            f"{pair.first:.1e}",
+        ])  # fmt: skip
+    head = (
+        "setting", "seeds of both", "test accuracy", "PyTorch", "engines apart, points", "seeds apart, points",
+        "first losses apart",
+    )  # fmt: skip
+    note = (
+        "Engines apart: largest difference of the two with the same seed. Seeds apart: largest difference of two seeds "
+        "of fastscratch. First losses: of the first hundred batches, in nats."
+    )
+    return Table("Final accuracies", head, rows or [["not run yet", *["-"] * 6]], note)
+
+
+def check(findings: Findings) -> Verdict:
+    """Decide whether the engines lie no further apart than two seeds do, in every setting; no, where one is better."""
+    found = [pair for pair in pairs(findings) if len(pair.here) > 1]
+    if not found:
+        raise NotRun("no setting has been run with several seeds and on both engines")
+    within = sum(pair.engines_apart <= pair.seeds_apart for pair in found)
+    here, there = (
+        {number: fmean(accuracies[seed] for seed in pair.both) for number, (pair, accuracies) in enumerate(side)}
+        for side in ([(pair, pair.here) for pair in found], [(pair, pair.there) for pair in found])
+    )
+    difference = paired(here, there)
+    word = FAILS if difference.sign else HOLDS if within == len(found) else OPEN
+    p = "" if difference.p is None else f", p = {difference.p:.2g}"
+    return Verdict(
+        word,
+        f"so in {within} of {len(found)} settings; fastscratch minus PyTorch, mean of all settings: "
+        f"{TEST_ACCURACY.difference_text(difference.mean, difference.sd)}{p}",
+    )

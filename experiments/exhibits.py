@@ -1,0 +1,122 @@
+"""Tables of results, for every page that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import measures
+import reported
+import timings
+from job import FASTSCRATCH, TORCH
+from measures import TEST_ACCURACY, TRAIN_ACCURACY, Measure
+from tabular import Table
+
+if TYPE_CHECKING:
+    from findings import Findings
+
+MISSING = "not run yet"
+NOTHING = "-"
+
+
+def cell(findings: Findings, measure: Measure, setting: str, engine: str = FASTSCRATCH) -> str:
+    """Return mean and spread of a measure; how it is missing, if it is."""
+    results = findings.by_seed(setting, engine)
+    if results:
+        return measure.text([measure.of(result) for result in results.values()])
+    wanted = findings.experiment.setting(setting)
+    return MISSING if findings.plan.scope.seeds_of(wanted, engine) else NOTHING
+
+
+def overview(*names: str) -> Callable[[Findings], Table]:
+    """Return what makes the table of some settings: the report's accuracy, ours, PyTorch's, and the time of both."""
+
+    def make(findings: Findings) -> Table:
+        rows = []
+        for name in names:
+            setting = findings.experiment.setting(name)
+            report = reported.accuracy(findings.experiment.name, name)
+            rows.append([
+                setting.label,
+                " / ".join(f"{value:.1f}" for value in report) + " %" if report else NOTHING,
+                cell(findings, TRAIN_ACCURACY, name),
+                cell(findings, TEST_ACCURACY, name),
+                cell(findings, TRAIN_ACCURACY, name, TORCH),
+                cell(findings, TEST_ACCURACY, name, TORCH),
+                timings.text(findings, setting, FASTSCRATCH),
+                timings.text(findings, setting, TORCH),
+            ])  # fmt: skip
+        head = (
+            "setting", "report, train / validation", "train", "test", "PyTorch, train", "PyTorch, test",
+            "minutes", "PyTorch, minutes",
+        )  # fmt: skip
+        return Table("Accuracy and time", head, rows, _note(findings, names))
+
+    return make
+
+
+def classes(name: str, title: str) -> Callable[[Findings], Table]:
+    """Return what makes the table of a setting by classes: the report's accuracy, ours, PyTorch's."""
+
+    def make(findings: Findings) -> Table:
+        report = reported.class_accuracy(findings.experiment.name, name) or {}
+        known = next((list(r["final"]["train"]["class_accuracy"]) for r in findings.by_seed(name).values()), None)
+        rows = []
+        for one in known or list(report):
+            texts = [f"{value:.1f} %" for value in report[one]] if one in report else [NOTHING] * 2
+            parts = [_class_measure(part, one) for part in ("train", "valid")]
+            rows.append([one, *_beside(findings, name, texts, parts)])
+        total = reported.accuracy(findings.experiment.name, name)
+        texts = [f"{value:.1f} %" for value in total] if total else [NOTHING] * 2
+        rows.append(["**all**", *_beside(findings, name, texts, [TRAIN_ACCURACY, TEST_ACCURACY])])
+        head = ("class", "train, report", "train", "train, PyTorch", "test, report", "test", "test, PyTorch")
+        return Table(title, head, rows, _note(findings, [name]))
+
+    return make
+
+
+def _beside(findings: Findings, name: str, report: Sequence[str], parts: Sequence[Measure]) -> list[str]:
+    """Return for the training and the test images the report's number, ours, PyTorch's."""
+    engines = (FASTSCRATCH, TORCH)
+    pairs = zip(report, parts, strict=True)
+    return [text for said, part in pairs for text in (said, *(cell(findings, part, name, one) for one in engines))]
+
+
+def _class_measure(part: str, name: str) -> Measure:
+    return Measure(name, lambda result: float(result["final"][part]["class_accuracy"][name]), percent=True)
+
+
+def of_measures(title: str, names: Sequence[str], wanted: Sequence[Measure]) -> Callable[[Findings], Table]:
+    """Return what makes a table of settings by measures, on fastscratch."""
+
+    def make(findings: Findings) -> Table:
+        rows = [
+            [findings.experiment.setting(name).label, *(cell(findings, measure, name) for measure in wanted)]
+            for name in names
+        ]
+        return Table(title, ("setting", *(measure.label for measure in wanted)), rows, _note(findings, names))
+
+    return make
+
+
+def _note(findings: Findings, names: Sequence[str]) -> str:
+    """Return how many seeds stand behind the numbers, and on which images."""
+    runs = [result for name in names for result in findings.by_seed(name).values()]
+    if not runs:
+        return ""
+    counts = {name: len(findings.by_seed(name)) for name in names if findings.by_seed(name)}
+    seeds = sorted(set(counts.values()))
+    spread = "Mean ± standard deviation of" if seeds[-1] > 1 else "Of"
+    return f"{spread} {' or '.join(map(str, seeds))} seed{'s' if seeds[-1] > 1 else ''}. {images(runs)}"
+
+
+def images(runs: Sequence[dict[str, Any]]) -> str:
+    """Return on how many images of what some runs were trained and tested, with the fingerprints of the test images."""
+    data = " and ".join(sorted({run["config"]["data"] for run in runs}))
+    trained = " or ".join(f"{count:,}" for count in sorted({run["final"]["train"]["images"] for run in runs}))
+    tests = {(measures.tested(run)["images"], measures.tested(run)["fingerprint"]) for run in runs}
+    if len({count for count, _ in tests}) == len(tests):
+        tested = " or ".join(f"{count:,} (`{fingerprint}`)" for count, fingerprint in sorted(tests))
+    else:  # each seed has images of its own
+        tested = " or ".join(f"{count:,} (others for each seed)" for count in sorted({count for count, _ in tests}))
+    return f"{data}: trained on {trained} images, tested on {tested}."

@@ -1,0 +1,163 @@
+"""Measure how long a training step takes in every setting, on both engines, for some seconds each.
+
+    python experiments/timing.py          # leave the machine alone meanwhile, some ten minutes
+
+Each measurement is a process of its own; engines take turns, round after round, with the same number of threads.
+Batches are prepared and augmented in the background as in a run, evaluation is not part of it. `write_up.py`
+extrapolates from the steps to whole runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import outcome
+import store
+import timings
+from job import ENGINES, FASTSCRATCH, TORCH
+from options import Scoped, endless, main
+from runner import gradients, prepare
+
+from fastscratch.config import TrainConfig
+from fastscratch.data import Loader
+from fastscratch.data.augment import AUGMENTATIONS
+from fastscratch.training import Trainer
+from fastscratch_kernels import available_cores
+
+WARM_UP = 10
+"""Steps before the clock runs: buffers are made, caches filled."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(Scoped):
+    """Measure how long a training step takes in every setting, on both engines.
+
+    Attributes
+    ----------
+    threads : int or None
+        Of each engine; None takes every core this process may use.
+    rounds : int
+        How often everything is measured.
+    seconds : float
+        How long each time.
+    one : str
+        Measure one thing, described in JSON, and print it in JSON; the script calls itself so.
+    """
+
+    threads: int | None = None
+    rounds: int = 3
+    seconds: float = 4.0
+    one: str = ""
+
+
+def run(options: Options) -> int:
+    """Measure everything and write the file."""
+    if options.one:
+        print(json.dumps(seconds_per_step(**json.loads(options.one))))
+        return 0
+    for name in ("rounds", "seconds", "threads"):
+        value = getattr(options, name)
+        if value is not None and value <= 0:
+            raise ValueError(f"{name} must be above 0, got {value}")
+    threads = options.threads or available_cores()
+    rows: list[dict[str, Any]] = [
+        {"engine": engine, "work": work, "seconds_per_step": []} for engine, work in wanted(options)
+    ]
+    path = timings.file_of(Path(options.results))
+    for number, row in itertools.product(range(options.rounds), rows):
+        print(f"round {number + 1} of {options.rounds}: {row['engine']}, {row['work']}", flush=True)
+        what = {"engine": row["engine"], "work": row["work"], "data": options.data, "share": options.share}
+        what |= {"seconds": options.seconds, "threads": threads}
+        row["seconds_per_step"].append(measured_apart(what))
+    store.write(path, {"format": outcome.FORMAT, "rows": rows, "made": outcome.made_by(threads)})
+    print(f"results: {path}")
+    return 0
+
+
+def wanted(options: Options) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each work that some training run of the plan does, with its engine, the engines in turn."""
+    seen: set[tuple[str, str]] = set()
+    plan = options.plan()
+    for experiment in plan.experiments:
+        for setting in experiment.settings:
+            for engine in ENGINES:
+                if setting.measure is None and (setting.seeds if engine == FASTSCRATCH else setting.twins):
+                    work = timings.work_of(experiment.config(setting))
+                    if (key := (engine, json.dumps(work))) not in seen:
+                        seen.add(key)
+                        yield engine, work
+
+
+def measured_apart(what: dict[str, Any]) -> float:
+    """Measure in a process of its own.
+
+    Raises
+    ------
+    ValueError
+        With what that process said, if it could not.
+    """
+    command = [sys.executable, __file__, "--one", json.dumps(what)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(f"{what['engine']}, {what['work']}: {done.stderr.strip() or done.stdout.strip()}")
+    return float(json.loads(done.stdout.splitlines()[-1]))
+
+
+def seconds_per_step(
+    engine: str, work: dict[str, Any], data: str, share: float, seconds: float, threads: int
+) -> float:
+    """Return the mean time of a step, loading included, over about so many seconds."""
+    config = TrainConfig(data=data, subsample=share, threads=threads, **work).validate()
+    trainer, train = prepare(config)
+    step = torch_steps(config, trainer) if engine == TORCH else own_steps(trainer)
+    loader = Loader(
+        train,
+        config.batch_size,
+        seed=config.seed,
+        augment=AUGMENTATIONS[config.augment](),
+        normalization=trainer.normalization,
+        drop_last=True,
+    )
+    batches = endless(loader.epoch)
+    for images, labels in itertools.islice(batches, WARM_UP):
+        step(images, labels)
+    started, steps, taken = time.perf_counter(), 0, 0.0
+    while taken < seconds:
+        step(*next(batches))
+        steps, taken = steps + 1, time.perf_counter() - started
+    return taken / steps
+
+
+def own_steps(trainer: Trainer) -> Callable[[Any, Any], object]:
+    """Return what takes a step on fastscratch."""
+
+    def step(images: Any, labels: Any) -> None:
+        gradients(trainer, images, labels)
+        trainer.optimizer.step()
+
+    return step
+
+
+def torch_steps(config: TrainConfig, trainer: Trainer) -> Callable[[Any, Any], object]:
+    """Return what takes a step on PyTorch, as the twin does."""
+    import torch
+    from torch_steps import torch_step
+
+    from fastscratch.interop.torch import to_torch
+
+    torch.set_num_threads(config.threads or 1)
+    model = to_torch(trainer.model)
+    adam = torch.optim.Adam(model.parameters(), lr=config.lr)
+    return lambda images, labels: torch_step(config, model, adam, images, labels)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Options, run))

@@ -1,0 +1,140 @@
+"""Training times: measured apart from the runs, on a machine that does nothing else, for some seconds each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import drawing
+import reported
+import store
+from claims import FAILS, HOLDS, Verdict
+from job import ENGINES, FASTSCRATCH, TORCH
+from matplotlib.figure import Figure
+from tabular import Table
+
+from fastscratch.config import TrainConfig
+
+if TYPE_CHECKING:
+    from design import Setting
+    from findings import Findings
+
+FIELDS = ("batch_size", "augment", "loss", "label_smoothing", "optimizer")
+"""Of a config, what the time of a step depends on."""
+
+TRAINING_IMAGES = 50_000
+
+
+def work_of(config: TrainConfig) -> dict[str, Any]:
+    """Return what the time of a step depends on."""
+    return {name: getattr(config, name) for name in FIELDS}
+
+
+def file_of(results: Path) -> Path:
+    """Return the file that `timing.py` writes."""
+    return results / "timing.json"
+
+
+def minutes(timing: Mapping[str, Any], config: TrainConfig, engine: str) -> float | None:
+    """Return how long a run takes on all its training images, from the time of its steps; None if not measured.
+
+    Parameters
+    ----------
+    timing : mapping
+        What `timing.py` wrote.
+    config : TrainConfig
+        Of the run.
+    engine : str
+    """
+    work = work_of(config)
+    for row in timing["rows"]:
+        if row["engine"] == engine and row["work"] == work:
+            images = TRAINING_IMAGES * config.subsample * (1 - config.validation)
+            steps = math.ceil(images / config.batch_size) * config.epochs
+            return steps * median(row["seconds_per_step"]) / 60
+    return None
+
+
+def text(findings: Findings, setting: Setting, engine: str) -> str:
+    """Return the minutes of a setting's run; where PyTorch does not train it, nothing."""
+    if not (setting.seeds if engine == FASTSCRATCH else setting.twins):
+        return "-"
+    path = file_of(findings.folder)
+    if not path.exists():
+        return "not measured yet"
+    found = minutes(store.read(path), findings.experiment.config(setting), engine)
+    return "not measured yet" if found is None else f"{found:.1f}"
+
+
+def by_batch(findings: Findings) -> dict[str, dict[int, float]]:
+    """Return the seconds of the report's ten epochs, by engine and batch size.
+
+    Raises
+    ------
+    NotRun
+        If they were not measured yet.
+    """
+    path = file_of(findings.folder)
+    if not path.exists():
+        raise store.NotRun("times have not been measured")
+    timing = store.read(path)
+    seconds: dict[str, dict[int, float]] = {engine: {} for engine in ENGINES}
+    for engine in ENGINES:
+        for size in reported.SECONDS:
+            config = findings.experiment.config(findings.experiment.setting(str(size)))
+            found = minutes(timing, config, engine)
+            if found is None:
+                raise store.NotRun(f"times of batch {size} have not been measured for {engine}")
+            seconds[engine][size] = 60 * found
+    return seconds
+
+
+def table(findings: Findings) -> Table:
+    """Return the report's training times beside ours and PyTorch's."""
+    try:
+        seconds = by_batch(findings)
+        made = store.read(file_of(findings.folder))["made"]
+        note = (
+            f"Ten epochs of {TRAINING_IMAGES:,} images, extrapolated from steps of some seconds; {made['cpu']}, "
+            f"{made['threads']} threads, PyTorch {made['versions']['torch']}. Evaluation is not in it."
+        )
+    except store.NotRun:
+        seconds, note = {engine: {} for engine in ENGINES}, ""
+    rows = []
+    for size, said in reported.SECONDS.items():
+        times = [seconds[engine].get(size) for engine in (FASTSCRATCH, TORCH)]
+        rows.append([str(size), f"{said} s", *("not measured yet" if one is None else f"{one:.0f} s" for one in times)])
+    return Table("Training time", ("batch size", "report", "fastscratch", "PyTorch"), rows, note)
+
+
+def check(findings: Findings) -> Verdict:
+    """Decide whether an epoch takes the less time the larger the batches are, on both engines."""
+    seconds = by_batch(findings)
+    falling = all(
+        times[larger] < times[smaller]
+        for times in seconds.values()
+        for smaller, larger in ((4, 8), (8, 16), (16, 32))
+    )
+    texts = [
+        f"{'PyTorch' if engine == TORCH else engine} {times[4]:.0f} s at batch 4, {times[32]:.0f} s at 32"
+        for engine, times in seconds.items()
+    ]
+    said = f"the report's own table has {reported.SECONDS[4]} s and {reported.SECONDS[32]} s"
+    return Verdict(HOLDS if falling else FAILS, f"{'; '.join(texts)}; {said}")
+
+
+def draw(findings: Findings) -> Figure:
+    """Draw the seconds of ten epochs over the batch size."""
+    seconds = by_batch(findings)
+    named: dict[str, Mapping[int, float]] = {
+        "report": reported.SECONDS,
+        "fastscratch": seconds[FASTSCRATCH],
+        "PyTorch": seconds[TORCH],
+    }
+    series = {label: (sorted(times), [times[size] for size in sorted(times)]) for label, times in named.items()}
+    figure = drawing.lines(series, "Batch size", "Seconds of ten epochs", log="x")
+    figure.axes[0].set_ylim(bottom=0)
+    return figure

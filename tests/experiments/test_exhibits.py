@@ -1,0 +1,93 @@
+"""Tables of results."""
+
+import pytest
+import reported
+import store
+import timings
+from exhibits import classes, of_measures, overview
+from findings import Findings
+from measures import GAP, TEST_ACCURACY, TRAIN_ACCURACY, best_epoch, tested
+from plan import EXPERIMENTS, Plan, Scope
+
+import made_up
+from fastscratch.config import TrainConfig
+
+PLAN = Plan(Scope("cifar10"))
+BY_NAME = {experiment.name: experiment for experiment in EXPERIMENTS}
+
+
+@pytest.fixture
+def rates(tmp_path):
+    """Return the findings of the learning rates, of which one seed of PyTorch is there."""
+    for job in PLAN.ordered(["learning_rate"]):
+        if job.engine == "fastscratch" or job.config.seed == 0:
+            store.write(store.path_of(tmp_path, job.name), made_up.result(job))
+    return Findings(BY_NAME["learning_rate"], PLAN, tmp_path)
+
+
+def test_the_overview_has_the_reports_numbers_ours_and_pytorchs(rates):
+    table = overview("1e-3", "search-1e-4")(rates)
+    first, second = table.rows
+    assert first[:2] == ["1e-3", "81.0 / 71.2 %"]
+    assert first[2] == TRAIN_ACCURACY.text([TRAIN_ACCURACY.of(run) for run in rates.of("1e-3").values()])
+    assert "±" in first[2]
+    assert first[4] == TRAIN_ACCURACY.text([TRAIN_ACCURACY.of(rates.first("1e-3", "torch"))])
+    assert "±" not in first[4]
+    assert first[6:] == ["not measured yet"] * 2
+    assert second[1] == "-"
+    assert second[4:] == ["-", "-", "not measured yet", "-"]  # PyTorch does not train it
+    assert all(len(row) == len(table.head) for row in table.rows)
+    assert table.note.startswith("Mean ± standard deviation of 1 or 3 seeds. cifar10: trained on 50,000 images, ")
+
+
+def test_classes_stand_beside_the_reports(rates):
+    table = classes("1e-6", "by classes")(rates)
+    assert [row[0] for row in table.rows] == [*reported.CLASSES, "**all**"]
+    cat = table.rows[3]
+    assert (cat[1], cat[4]) == ("8.1 %", "7.3 %")
+    assert table.rows[-1][1] == "29.0 %"
+    assert table.markdown().startswith("| class | train, report | train | train, PyTorch | test, report |")
+
+
+def test_what_is_missing_is_said(tmp_path):
+    findings = Findings(BY_NAME["learning_rate"], PLAN, tmp_path)
+    table = overview("1e-3", "search-1e-4")(findings)
+    assert table.rows[0][2:6] == ["not run yet"] * 4
+    assert table.rows[1][2:6] == ["not run yet"] * 2 + ["-"] * 2
+    assert table.note == ""
+    assert of_measures("gaps", ["1e-3"], [GAP])(findings).rows == [["1e-3", "not run yet"]]
+    assert [row[1] for row in classes("1e-3", "")(findings).rows][:2] == ["82.1 %", "87.9 %"]
+
+
+def test_the_report_is_written_down_rightly():
+    assert reported.accuracy("subsampled", "tenth") == pytest.approx((75.588, 50.149))
+    assert reported.class_accuracy("schedulers", "step")["truck"] == (74.98, 70.70)
+    assert reported.class_accuracy("epochs", "report") is None
+    assert reported.accuracy("epochs", "report") is None
+
+
+def test_the_tested_network_is_the_best_where_images_were_kept_apart(tmp_path):
+    split, report = (
+        made_up.result(PLAN.find(BY_NAME["epochs"], BY_NAME["epochs"].setting(name), "fastscratch", 0))
+        for name in ("split", "report")
+    )
+    assert tested(split)["accuracy"] == TEST_ACCURACY.of(split) == 0.7
+    assert tested(report) == report["final"]["valid"]
+    assert best_epoch(split) == split["best"]["epoch"]
+
+
+def test_minutes_are_extrapolated_from_steps():
+    timing = {
+        "rows": [
+            {
+                "engine": "torch",
+                "work": timings.work_of(TrainConfig(batch_size=100)),
+                "seconds_per_step": [0.5, 0.1, 0.2],
+            }
+        ]
+    }
+    # 50,000 images, of which a tenth is taken and of that a tenth kept apart: 45 steps an epoch, of 0.2 s each.
+    config = TrainConfig(batch_size=100, subsample=0.1, validation=0.1, epochs=4, lr=1.0)
+    assert timings.minutes(timing, config, "torch") == pytest.approx(45 * 4 * 0.2 / 60)
+    assert timings.minutes(timing, config, "fastscratch") is None
+    assert timings.minutes(timing, TrainConfig(batch_size=10), "torch") is None

@@ -1,0 +1,117 @@
+"""The scripts as a user starts them: everything in small, one run again, the times."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import recheck
+import store
+import study
+import timing
+from options import ROOT
+from plan import EXPERIMENTS, Plan, Scope
+
+QUICK = ["--data", "shapes10", "--share", "0.005", "--epochs", "1", "--seeds", "1"]
+
+
+def script(name, *arguments):
+    command = [sys.executable, str(ROOT / "experiments" / name), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+@pytest.mark.timeout(400)
+def test_everything_in_small(tmp_path):
+    results = tmp_path / "results"
+    done = script("study.py", *QUICK, "--threads", 1, "--results", results, "--work", tmp_path / "work")
+    assert done.returncode == 0, done.stdout + done.stderr
+    jobs = Plan(Scope("shapes10", 0.005, 1, 1)).ordered()
+    assert f"{len(jobs)} runs, 0 of them done" in done.stdout
+    assert set(results.rglob("*.json")) == {store.path_of(results, job.name) for job in jobs}
+    assert not list((tmp_path / "work").rglob("*.safetensors"))
+
+    again = script("study.py", *QUICK, "--results", results, "--work", tmp_path / "work")
+    assert f"{len(jobs)} runs, {len(jobs)} of them done" in again.stdout
+
+    pages = ["--results", results, "--readme", tmp_path / "README.md", "--page", tmp_path / "page.html"]
+    done = script("write_up.py", *QUICK, *pages, "--no-figures")  # they are drawn, but not rendered
+    assert done.returncode == 0, done.stdout + done.stderr
+    pictures = [picture for experiment in EXPERIMENTS for picture in experiment.pictures]
+    text = (tmp_path / "README.md").read_text()
+    assert text.count("\n![") == len(pictures) - 1  # the times were not measured
+    assert "✓ holds" in text
+
+
+@pytest.fixture
+def tiny(pictures, tmp_path):
+    """Return the options of a study on the pictures, one run of which has been made, and that run."""
+    which = {"data": pictures, "epochs": 1, "seeds": 1, "results": str(tmp_path / "results")}
+    job = next(job for job in Plan(Scope(pictures, epochs=1, seeds=1)).ordered() if job.name == "batch_size/8-seed-0")
+    assert study.do([job], Path(which["results"]), tmp_path / "work", threads=1) == []
+    return which, job
+
+
+def test_a_run_made_again_has_the_same_bits(tiny, capsys):
+    which, job = tiny
+    assert recheck.run(recheck.Options(**which, name=job.name)) == 0
+    assert "batch_size/8-seed-0: every number has the same bits" in capsys.readouterr().out
+
+
+def test_a_number_that_differs_is_named(tiny, capsys):
+    which, job = tiny
+    path = store.path_of(Path(which["results"]), job.name)
+    result = store.read(path)
+    loss = result["history"]["train_loss"][0]
+    result["history"]["train_loss"][0] = loss + 1e-15
+    result["history"]["seconds"][0] = 1e9
+    result["made"]["commit"] = "abc123456"
+    store.write(path, result)
+    assert recheck.run(recheck.Options(**which, name=job.name)) == 1
+    out = capsys.readouterr().out
+    assert "1 numbers differ" in out
+    assert f"history.train_loss.0: {loss + 1e-15} then, {loss} now" in out
+    assert "abc123456, and now on" in out
+
+
+def test_what_cannot_be_made_again_is_told_in_one_line(tiny):
+    which, _ = tiny
+    with pytest.raises(ValueError, match="unknown run 'batch_size/8-seed-1'; did you mean 'batch_size/8-seed-0'"):
+        recheck.run(recheck.Options(**which, name="batch_size/8-seed-1"))
+    with pytest.raises(ValueError, match=r"batch_size/16-seed-0 has not been run: there is no .*16-seed-0\.json"):
+        recheck.run(recheck.Options(**which, name="batch_size/16-seed-0"))
+
+
+def test_differences_are_found_wherever_they_are():
+    kept = {"history": {"loss": [1.0, 2.0], "seconds": [3.0]}, "made": {"cpu": "a"}, "weights": "ab", "best": None}
+    again = {"history": {"loss": [1.0, 2.5], "seconds": [4.0]}, "made": {"cpu": "b"}, "weights": "cd", "more": 1}
+    assert list(recheck.differences(kept, again)) == [
+        "  history.loss.1: 2.0 then, 2.5 now", "  weights: ab then, cd now", "  more: None then, 1 now"
+    ]  # fmt: skip
+    assert list(recheck.differences({"a": [1]}, {"a": [1, 2]})) == ["  a: [1] then, [1, 2] now"]
+
+
+@pytest.mark.torch
+def test_each_work_is_timed_once_on_each_engine_that_does_it(pictures, tmp_path, monkeypatch):
+    options = timing.Options(data=pictures, results=str(tmp_path), rounds=2)
+    works = list(timing.wanted(options))
+    assert len({(engine, str(work)) for engine, work in works}) == len(works)
+    assert sum(work["augment"] == "flip-crop" for _, work in works) == 1  # PyTorch does not train it
+    assert sum(work["batch_size"] == 4 for _, work in works) == 2
+
+    asked = []
+    monkeypatch.setattr(timing, "measured_apart", lambda what: asked.append(what["engine"]) or 0.25)
+    assert timing.run(options) == 0
+    found = store.read(tmp_path / "timing.json")
+    assert len(asked) == 2 * len(works)
+    assert [row["seconds_per_step"] for row in found["rows"]] == [[0.25, 0.25]] * len(works)
+
+
+@pytest.mark.torch
+def test_a_step_takes_time(pictures):
+    what = {"work": {"batch_size": 8, "augment": "report"}, "data": pictures, "share": 1.0, "threads": 1}
+    assert 0 < timing.measured_apart({"engine": "torch", "seconds": 0.05, **what}) < 60
+    assert 0 < timing.seconds_per_step(engine="fastscratch", seconds=0.05, **what) < 60
+    with pytest.raises(ValueError, match=r"fastscratch, {'batch_size': 0}: timing\.py: batch_size must be at least 1"):
+        timing.measured_apart({"engine": "fastscratch", "seconds": 1.0, **what, "work": {"batch_size": 0}})

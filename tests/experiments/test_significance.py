@@ -1,0 +1,56 @@
+"""The statistics, held to printed tables and to cases worked out by hand."""
+
+import math
+
+import pytest
+from significance import mean_and_sd, paired, two_sided_p
+
+# Critical values of Student's t as every printed table has them: degrees of freedom, t, two-sided probability.
+PRINTED = [
+    (1, 12.706, 0.05), (1, 63.657, 0.01), (2, 4.303, 0.05), (2, 9.925, 0.01), (3, 3.182, 0.05), (4, 2.776, 0.05),
+    (5, 2.571, 0.05), (6, 2.447, 0.05), (7, 3.499, 0.01), (10, 2.228, 0.05), (15, 2.131, 0.05), (30, 2.042, 0.05),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("freedom", "t", "p"), PRINTED)
+def test_probabilities_are_those_of_printed_tables(freedom, t, p):
+    assert two_sided_p(t, freedom) == pytest.approx(p, rel=2e-3)
+    assert two_sided_p(-t, freedom) == two_sided_p(t, freedom)
+
+
+def test_probabilities_at_the_ends():
+    for freedom in range(1, 9):
+        assert two_sided_p(0.0, freedom) == 1.0
+        assert two_sided_p(math.inf, freedom) == pytest.approx(0.0, abs=1e-15)
+    with pytest.raises(ValueError, match="degrees of freedom must be at least 1, got 0"):
+        two_sided_p(1.0, 0)
+
+
+def test_two_degrees_of_freedom_have_a_closed_form():
+    for t in (0.3, 1.0, 2.5, 8.0):
+        assert two_sided_p(t, 2) == pytest.approx(1 - t / math.sqrt(2 + t * t), rel=1e-12)
+
+
+def test_mean_and_spread():
+    assert mean_and_sd([2.0, 4.0, 6.0]) == (4.0, 2.0)
+    assert mean_and_sd([2.0]) == (2.0, None)
+
+
+def test_a_difference_worked_out_by_hand():
+    # Differences 1, 2, 3: mean 2, deviation 1, t = 2 / (1 / √3) = 3.4641, and with two degrees of freedom
+    # p = 1 - t / √(2 + t²) = 1 - 3.4641 / 3.7417 = 0.0742.
+    difference = paired({0: 2.0, 1: 4.0, 2: 6.0, 7: 0.0}, {0: 1.0, 1: 2.0, 2: 3.0, 8: 0.0})
+    assert (difference.seeds, difference.mean, difference.sd) == (3, 2.0, 1.0)
+    assert difference.p == pytest.approx(0.0742, abs=1e-4)
+    assert difference.sign == 0
+
+
+def test_the_sign_of_a_difference():
+    low, high = {0: 1.0, 1: 1.1, 2: 1.05}, {0: 2.0, 1: 2.1, 2: 2.06}
+    assert paired(high, low).sign == 1
+    assert paired(low, high).sign == -1
+    assert paired({0: 2.0}, {0: 1.0}).sign == 0  # one seed tells nothing
+    assert paired({0: 2.0, 1: 2.0}, {0: 1.0, 1: 1.0}).p == 0.0
+    assert paired({0: 2.0, 1: 2.0}, {0: 2.0, 1: 2.0}).p == 1.0
+    with pytest.raises(ValueError, match="no seed that both have"):
+        paired({0: 1.0}, {1: 1.0})
