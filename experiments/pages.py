@@ -121,7 +121,7 @@ def context(plan: Plan, results: Path, chapters: Sequence[Chapter]) -> dict[str,
         "chapters": chapters,
         "data": provenance.describe(runs),
         "machines": provenance.machines(runs),
-        "missing": sum(len(one.missing) for one in chapters),
+        "missing": len({name for one in chapters for name in one.missing}),
     }
 
 
