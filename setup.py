@@ -28,6 +28,8 @@ CYTHON = (
     "batchnorm2d",
     "optimizer_step",
     "softmax",
+    "look_up_levels",
+    "crop_images",
 )
 
 SANITIZE = os.environ.get("FASTSCRATCH_SANITIZE") == "1"

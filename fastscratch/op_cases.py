@@ -211,11 +211,29 @@ class Softmax:
         yield Call("cross_entropy_backward", text, arrays, {}, {"dz": self.classes})
 
 
+@dataclass(frozen=True)
+class Batch:
+    """The shape of a batch of images on its way to a network."""
+
+    images: tuple[int, int, int, int]
+
+    def calls(self, rng: np.random.Generator) -> Iterator[Call]:
+        """Yield the numbers that levels stand for, and shifted and mirrored images of levels and of numbers."""
+        text = _pair(self.images)
+        levels, numbers = rng.integers(0, 256, self.images, np.uint8), _draw(rng, *self.images)
+        table = _draw(rng, 256, self.images[3])
+        yield Call("look_up_levels", text, {"images": levels, "table": table}, {}, {"out": 1})
+        places = {name: rng.integers(-4, 5, self.images[0]) for name in ("tops", "lefts")}
+        places["mirrored"] = np.arange(self.images[0]) % 2 == 1
+        for images in (levels, numbers):
+            yield Call("crop_images", f"{text}, {images.dtype}", {"images": images, **places}, {}, {"out": 1})
+
+
 PAIRS = {"pool_kernel_size": (2, 2)}
 RECTANGLE = {"stride": (2, 1), "padding": (1, 3), "dilation": (1, 2)}
 OVERLAPPING = {"pool_kernel_size": (3, 3), "pool_stride": (2, 2), "pool_padding": (1, 1)}
 
-CASES: tuple[Convolution | Pooling | Dense | Normalization | Softmax | Update, ...] = (
+CASES: tuple[Batch | Convolution | Pooling | Dense | Normalization | Softmax | Update, ...] = (
     # The report's network
     Convolution((8, 32, 32, 3), (3, 3), 32),
     Convolution((8, 32, 32, 3), (3, 3), 32, pool=PAIRS),
@@ -240,6 +258,9 @@ CASES: tuple[Convolution | Pooling | Dense | Normalization | Softmax | Update, .
     Pooling((4, 16, 16, 32), {"kernel_size": (2, 2)}),
     Pooling((4, 15, 17, 20), {"kernel_size": (3, 4), "stride": (2, 3), "padding": (1, 2)}),
     Pooling((2, 18, 20, 3), {"kernel_size": (16, 17), "stride": (1, 1)}),  # places that need more than a byte
+    # The way of a batch to the network
+    Batch((8, 32, 32, 3)),
+    Batch((3, 9, 7, 5)),
 )
 
 

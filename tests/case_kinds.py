@@ -102,4 +102,16 @@ class Logits:
         return self.id
 
 
-Case = Windows | Pool | Norm | Step | Logits
+@dataclass(frozen=True)
+class Batch:
+    """A batch of images; with `levels` of 8-bit ones whatever the dtype of the other arrays."""
+
+    id: str
+    shape: tuple[int, int, int, int]
+    levels: bool = True
+
+    def __str__(self) -> str:
+        return self.id
+
+
+Case = Windows | Pool | Norm | Step | Logits | Batch

@@ -17,7 +17,7 @@ import numpy as np
 
 import fastscratch_kernels as kernels
 import oracles
-from case_kinds import Case, Logits, Norm, Pool, Step, Windows
+from case_kinds import Batch, Case, Logits, Norm, Pool, Step, Windows
 
 DTYPES = ("float32", "float64")
 
@@ -39,6 +39,8 @@ OUTPUTS = {
     "adam_step": ("out", "out_m", "out_v"),
     "log_softmax": ("out",),
     "cross_entropy_backward": ("dz",),
+    "look_up_levels": ("out",),
+    "crop_images": ("out",),
 }
 """op -> the parameters that take its outputs, in the order of what it returns."""
 
@@ -175,6 +177,26 @@ LOGITS = (
     Logits("no_images", (0, 5)),
 )
 
+LEVELS = (
+    Batch("plain", (3, 4, 5, 3)),
+    Batch("one_image", (1, 5, 3, 3)),
+    Batch("one_channel", (2, 3, 7, 1)),
+    Batch("one_pixel", (2, 1, 1, 3)),
+    Batch("seventeen_channels", (2, 3, 2, 17)),
+    Batch("every_level", (1, 16, 32, 2)),
+    Batch("no_images", (0, 4, 4, 3)),
+)
+CROPS = (
+    Batch("plain", (9, 4, 6, 3)),
+    Batch("numbers", (9, 5, 4, 3), levels=False),
+    Batch("one_image", (1, 5, 4, 3), levels=False),
+    Batch("one_channel", (8, 3, 7, 1)),
+    Batch("one_column", (8, 9, 1, 4), levels=False),
+    Batch("one_row", (8, 1, 9, 4), levels=False),
+    Batch("seventeen_channels", (8, 3, 4, 17), levels=False),
+    Batch("no_images", (0, 4, 4, 3)),
+)
+
 CASES: dict[str, tuple[Case, ...]] = {
     "im2col": CONVOLUTIONS,
     "col2im": CONVOLUTIONS,
@@ -193,6 +215,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     "adam_step": ADAM_STEPS,
     "log_softmax": LOGITS,
     "cross_entropy_backward": LOGITS,
+    "look_up_levels": LEVELS,
+    "crop_images": CROPS,
 }
 """op -> its cases."""
 
@@ -211,6 +235,8 @@ def fills_of(op: str) -> tuple[str, ...]:
         return ("normal", "negative", "special")
     if op == "cross_entropy_backward":
         return ("normal", "negative")
+    if op in ("look_up_levels", "crop_images"):
+        return ("normal", "special")
     return ("normal", "integers", "special")
 
 
@@ -256,6 +282,8 @@ def arguments(
             return {"z": z}, {}
         q = np.abs(array(case.shape))
         return {"log_p": oracles.log_softmax(z)[0], "q": q / q.sum(axis=1, keepdims=True)}, {}
+    if isinstance(case, Batch):
+        return _batch_arguments(op, case, fill, array, rng), {}
     x = array(case.x, fill)
     if isinstance(case, Norm):
         return _norm_arguments(op, case, x, array)
@@ -314,6 +342,24 @@ def _step_arguments(
     if op == "adam_step":
         return {"value": value, "grad": grad, "m": first, "v": np.abs(second)}, case.how
     return {"value": value, "grad": grad, "velocity": first if "momentum" in case.how else None}, case.how
+
+
+def _batch_arguments(
+    op: str, case: Batch, fill: str, array: Callable[..., np.ndarray], rng: np.random.Generator
+) -> Mapping[str, Any]:
+    count, height, width, channels = case.shape
+    images = array(case.shape, fill)
+    if case.levels:
+        images = rng.permutation(np.arange(images.size) % 256).reshape(case.shape).astype(np.uint8)
+    if op == "look_up_levels":
+        return {"images": images, "table": array((256, channels), fill)}
+    # Some cuts show all of an image, the first among them, some a part, some nothing; two are as far off as can be.
+    tops = rng.integers(-height - 1, height + 2, count)
+    lefts = rng.integers(-width - 1, width + 2, count)
+    tops[:1] = lefts[:1] = 0
+    if count > 2:
+        tops[-1], lefts[-2] = np.iinfo(np.intp).max, np.iinfo(np.intp).min
+    return {"images": images, "tops": tops, "lefts": lefts, "mirrored": np.arange(count) % 2 == 1}
 
 
 def call(op: str, arrays: Mapping[str, Any], how: Mapping[str, Any], backend: str | None = None, **outs: Any) -> tuple:

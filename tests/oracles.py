@@ -292,3 +292,21 @@ def cross_entropy_backward(log_p, q):
     for n, k in np.ndindex(log_p.shape):
         dz[n, k] = (math.exp(float(log_p[n, k])) * sum(map(float, q[n])) - float(q[n, k])) / len(log_p)
     return (dz,)
+
+
+def look_up_levels(images, table):
+    out = np.zeros(images.shape, table.dtype)
+    for place in np.ndindex(images.shape):
+        out[place] = table[int(images[place]), place[3]]
+    return (out,)
+
+
+def crop_images(images, tops, lefts, mirrored):
+    _, height, width, _ = images.shape
+    out = np.zeros_like(images)
+    for b, i, j, c in np.ndindex(images.shape):
+        row = int(tops[b]) + i
+        column = int(lefts[b]) + (width - 1 - j if mirrored[b] else j)
+        if inside(row, column, height, width):
+            out[b, i, j, c] = images[b, row, column, c]
+    return (out,)

@@ -1,7 +1,7 @@
 """Flips, crops and cutout of whole batches with explicit parameters: what the random transforms of `augment` call.
 
 Every function takes a batch (B, H, W, C) and one parameter for each image, returns a new C-contiguous array of the
-same shape and dtype, and leaves its input as it was. No Python loop runs over images.
+same shape and dtype, and leaves its input as it was.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
+
+import fastscratch_kernels as kernels
 
 __all__ = ["check_images", "check_integer", "cutout", "horizontal_flip", "pad_crop", "per_image", "vertical_flip"]
 
@@ -44,9 +45,8 @@ def horizontal_flip(images: NDArray[Any], selected: ArrayLike) -> NDArray[Any]:
     """
     check_images(images)
     chosen = per_image("selected", selected, images, np.bool_)
-    out = images.copy()
-    out[chosen] = images[chosen, :, ::-1]
-    return out
+    nowhere = np.zeros(len(images), np.intp)
+    return kernels.crop_images(images, nowhere, nowhere, chosen)
 
 
 def vertical_flip(images: NDArray[Any], selected: ArrayLike) -> NDArray[Any]:
@@ -105,7 +105,7 @@ def pad_crop(images: NDArray[Any], tops: ArrayLike, lefts: ArrayLike, padding: i
     """
     check_images(images)
     check_integer("padding", padding, 0)
-    height, width, channels = images.shape[1:]
+    height, width = images.shape[1:3]
     if padding >= min(height, width):
         raise ValueError(
             f"padding {padding} does not fit images of {height} x {width} pixels: it must be smaller than either side"
@@ -117,11 +117,7 @@ def pad_crop(images: NDArray[Any], tops: ArrayLike, lefts: ArrayLike, padding: i
             raise ValueError(
                 f"{name} must be from 0 to {2 * padding} (twice the padding), got {values.min()} to {values.max()}"
             )
-    border = ((0, 0), (padding, padding), (padding, padding), (0, 0))
-    padded = np.pad(images, border)
-    # (B, 2 padding + 1, 2 padding + 1, 1, H, W, C): one view for each place of the cut
-    cuts = sliding_window_view(padded, (height, width, channels), axis=(1, 2, 3))
-    return np.ascontiguousarray(cuts[np.arange(len(images)), rows, columns, 0])
+    return kernels.crop_images(images, rows - padding, columns - padding, np.zeros(len(images), np.bool_))
 
 
 def cutout(images: NDArray[Any], rows: ArrayLike, columns: ArrayLike, size: int) -> NDArray[Any]:

@@ -192,6 +192,22 @@ def cross_entropy_backward(log_p: Array, q: Array) -> tuple[Array, ...]:
     return (backward(gradient, torch.from_numpy(log_p), 1, gradient.dtype).numpy(),)
 
 
+def look_up_levels(images: Array, table: Array) -> tuple[Array, ...]:
+    """Return the numbers that the levels stand for."""
+    levels = torch.from_numpy(images).long()
+    return (torch.from_numpy(table)[levels, torch.arange(table.shape[1])].numpy(),)
+
+
+def crop_images(images: Array, tops: Array, lefts: Array, mirrored: Array) -> tuple[Array, ...]:
+    """Return the shifted and mirrored images: a border is added on one side and, being negative, cut on the other."""
+    cuts = []
+    places = zip(torch.from_numpy(images), tops.tolist(), lefts.tolist(), mirrored.tolist(), strict=True)
+    for image, top, left, mirror in places:  # (H, W, C); borders are given from the last axis to the first
+        cut = functional.pad(image, (0, 0, -left, left, -top, top))
+        cuts.append(cut.flip(1) if mirror else cut)
+    return (torch.stack(cuts).numpy(),)
+
+
 OPS: dict[str, Callable[..., tuple[Array, ...]]] = {
     function.__name__: function
     for function in (
@@ -199,6 +215,7 @@ OPS: dict[str, Callable[..., tuple[Array, ...]]] = {
         *(linear, linear_backward, im2col, col2im),
         *(maxpool2d, maxpool2d_backward, avgpool2d, avgpool2d_backward),
         *(channel_moments, batchnorm2d, batchnorm2d_backward, log_softmax, cross_entropy_backward),
+        *(look_up_levels, crop_images),
     )
 }
 """op -> what computes it here; an op of the kernels that PyTorch has no function for is not in it."""

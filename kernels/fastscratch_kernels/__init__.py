@@ -32,6 +32,7 @@ from .ops_conv2d import (
     conv2d_relu_maxpool2d_backward,
 )
 from .ops_im2col import col2im, im2col
+from .ops_images import crop_images, look_up_levels
 from .ops_linear import linear, linear_backward
 from .ops_norm import batchnorm2d, batchnorm2d_backward, channel_moments
 from .ops_pool2d import avgpool2d, avgpool2d_backward, maxpool2d, maxpool2d_backward
@@ -55,6 +56,7 @@ __all__ = [
     "conv2d_backward",
     "conv2d_relu_maxpool2d",
     "conv2d_relu_maxpool2d_backward",
+    "crop_images",
     "cross_entropy_backward",
     "get_num_threads",
     "im2col",
@@ -63,6 +65,7 @@ __all__ = [
     "linear",
     "linear_backward",
     "log_softmax",
+    "look_up_levels",
     "maxpool2d",
     "maxpool2d_backward",
     "numba_cache",

@@ -14,7 +14,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 CACHE_LINE = 64
 _SMALL = 65536  # numbers; finding the place takes as long as it saves there. NumPy's own alignment is 16 bytes
 
-_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+FLOATS = "fd"
+"""float32 and float64, as `dtype.char` has them."""
 
 
 @functools.cache
@@ -22,7 +23,9 @@ def _count(axes: str) -> int:
     return len(axes.split())
 
 
-def check_array(name: str, array: Any, axes: str, dtype: np.dtype[Any] | None = None) -> Array:
+def check_array(
+    name: str, array: Any, axes: str, dtype: np.dtype[Any] | None = None, kinds: str = FLOATS
+) -> Array:
     """Return `array` C-contiguous after checking its type and number of axes.
 
     Parameters
@@ -34,7 +37,9 @@ def check_array(name: str, array: Any, axes: str, dtype: np.dtype[Any] | None = 
     axes : str
         The axes it must have, one word each: "N H W C".
     dtype : dtype, optional
-        The dtype it must have; None allows float32 and float64.
+        The dtype it must have; None allows all of `kinds`.
+    kinds : str
+        The dtypes allowed, a letter each as in ``dtype.char``; float32 and float64 without it.
 
     Raises
     ------
@@ -46,7 +51,7 @@ def check_array(name: str, array: Any, axes: str, dtype: np.dtype[Any] | None = 
     if (
         type(array) is np.ndarray
         and array.dtype is (dtype or array.dtype)
-        and array.dtype.char in "fd"
+        and array.dtype.char in kinds
         and array.ndim == _count(axes)
         and array.flags.c_contiguous
         and array.dtype.isnative
@@ -55,8 +60,10 @@ def check_array(name: str, array: Any, axes: str, dtype: np.dtype[Any] | None = 
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} must be an ndarray of shape ({axes.replace(' ', ', ')}), got {type(array).__name__}")
     if dtype is None:
-        if array.dtype not in _DTYPES:
-            raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
+        allowed = [np.dtype(kind) for kind in kinds]
+        if array.dtype not in allowed:
+            listed = ", ".join(map(str, allowed[:-1])) + " or " * (len(allowed) > 1) + str(allowed[-1])
+            raise TypeError(f"{name} must be {listed}, got {array.dtype}")
     elif array.dtype != dtype:
         raise TypeError(f"{name} must be {dtype}, as the other arrays are, got {array.dtype}")
     if array.ndim != _count(axes):

@@ -37,6 +37,8 @@ KERNELS: dict[str, dict[str, str]] = {
     "adam_step": _columns("optimizer_step", "numpy", "numba", "cython"),
     "log_softmax": _columns("softmax", "numpy", "numba", "cython"),
     "cross_entropy_backward": _columns("softmax", "numpy", "numba", "cython"),
+    "look_up_levels": _columns("look_up_levels", "numpy", "numba", "cython"),
+    "crop_images": _columns("crop_images", "numpy", "numba", "cython"),
 }
 """op -> backend -> module of this package that holds a function with the op's name."""
 

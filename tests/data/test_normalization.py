@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+import fastscratch_kernels as kernels
 from fastscratch.data.normalization import Normalization
 
 
@@ -42,6 +43,19 @@ def test_apply_follows_the_formula(dtype, tolerance, rng):
     assert out.dtype == dtype
     assert out.flags.c_contiguous
     np.testing.assert_allclose(out, (images / 255 - [0.49, 0.48, 0.45]) / [0.25, 0.24, 0.3], atol=tolerance)
+
+
+@pytest.mark.parametrize("backend", kernels.available("look_up_levels"))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_apply_gives_the_bits_of_a_product_and_a_sum(dtype, backend, rng):
+    images = rng.integers(0, 256, (9, 11, 13, 3), dtype=np.uint8)
+    normalization = Normalization([0.49, 0.48, 0.45], [0.25, 0.24, 0.3])
+    scale = (1 / (255 * normalization.std)).astype(dtype)
+    shift = (-normalization.mean / normalization.std).astype(dtype)
+    with kernels.use_backend(backend):
+        for _ in range(2):  # the second time from a table that is there
+            out = normalization.apply(images, dtype)
+            assert out.tobytes() == (images.astype(dtype) * scale + shift).tobytes()
 
 
 def test_apply_takes_any_memory_layout_and_changes_nothing(rng):

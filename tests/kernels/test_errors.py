@@ -13,6 +13,7 @@ def zeros(*shape, dtype=np.float32):
 
 X, W, B, C3 = zeros(2, 4, 6, 3), zeros(3, 3, 3, 8), zeros(8), zeros(3)
 COLS, DY, POOLED = zeros(2, 2, 4, 27), zeros(2, 2, 4, 8), zeros(2, 2, 3, 3)
+LEVELS, TOPS, MIRRORED = zeros(2, 4, 6, 3, dtype=np.uint8), zeros(2, dtype=np.intp), zeros(2, dtype=np.bool_)
 ARGMAX = zeros(2, 2, 3, 3, dtype=np.uint8)
 READ_ONLY = zeros(2, 2, 4, 8)
 READ_ONLY.flags.writeable = False
@@ -129,6 +130,21 @@ BAD_CALLS = [
     ("log_softmax", (B,), {}, ValueError, "z must have the axes (N, K), got shape (8,)"),
     ("cross_entropy_backward", (zeros(2, 3), zeros(2, 4)), {},
      ValueError, "q must have shape (2, 3), got (2, 4): log_p (2, 3)"),
+    # batches of images
+    ("look_up_levels", (X, zeros(256, 3)), {}, TypeError, "images must be uint8, got float32"),
+    ("look_up_levels", (LEVELS, zeros(255, 3)), {},
+     ValueError, "table must have shape (256, 3), got (255, 3): images (2, 4, 6, 3)"),
+    ("look_up_levels", (LEVELS, LEVELS), {}, TypeError, "table must be float32 or float64, got uint8"),
+    ("look_up_levels", (LEVELS[:, :0], zeros(256, 3)), {},
+     ValueError, "H, W and C must be at least 1, B alone may be 0: images (2, 0, 6, 3)"),
+    ("look_up_levels", (LEVELS, zeros(256, 3)), {"out": LEVELS}, TypeError, "out must be an ndarray of float32"),
+    ("crop_images", (X.astype(np.int16), TOPS, TOPS, MIRRORED), {},
+     TypeError, "images must be uint8, float32 or float64, got int16"),
+    ("crop_images", (X[0], TOPS, TOPS, MIRRORED), {}, ValueError, "images must have the axes (B, H, W, C)"),
+    ("crop_images", (X, TOPS.astype(float), TOPS, MIRRORED), {}, TypeError, "tops must be int64, got float64"),
+    ("crop_images", (X, TOPS, TOPS[:1], MIRRORED), {},
+     ValueError, "lefts must have shape (2,), got (1,): images (2, 4, 6, 3)"),
+    ("crop_images", (X, TOPS, TOPS, TOPS), {}, TypeError, "mirrored must be bool, got int64"),
     # backends
     ("conv2d", (X, W), {"backend": "cuda"},
      ValueError, "backend must be one of auto, numpy, numba, cython, got 'cuda'"),

@@ -251,3 +251,26 @@ def test_the_fused_block_marks_what_relu_switched_off(run):
     assert grid(dx) == [[0, 0, 0, 0], [0, 0, 0, 10]]
     assert dw.ravel().tolist() == [10 * 8]
     assert db.tolist() == [10]
+
+
+# -- batches of images -------------------------------------------------------------------------------------------------
+
+
+def test_levels_are_looked_up_in_the_column_of_their_channel(run):
+    # Channel 0 counts down from 255, channel 1 counts up in tens.
+    table = np.stack([np.arange(255, -1, -1), np.arange(0, 2560, 10)], axis=1).astype(np.float32)
+    levels = np.array([[0, 0], [1, 2], [255, 255]], np.uint8).reshape(1, 1, 3, 2)
+    (out,) = run("look_up_levels", levels, table)
+    assert out.tolist() == [[[[255, 0], [254, 20], [0, 2550]]]]
+
+
+def test_a_cut_shows_what_lies_there_and_black_outside(run):
+    # From row 1 and column -1 on, and the same mirrored:
+    #
+    #     .  5   6   7          7   6   5  .
+    #     .  9  10  11         11  10   9  .
+    #     .  .   .   .          .   .   .  .
+    images, tops, lefts = np.concatenate([IMAGE, IMAGE]), np.array([1, 1]), np.array([-1, -1])
+    (out,) = run("crop_images", images, tops, lefts, np.array([False, True]))
+    assert grid(out[:1]) == [[0, 5, 6, 7], [0, 9, 10, 11], [0, 0, 0, 0]]
+    assert grid(out[1:]) == [[7, 6, 5, 0], [11, 10, 9, 0], [0, 0, 0, 0]]

@@ -53,6 +53,8 @@ def large_arguments(op):
         return cases.arguments(op, cases.Step("large", 100_001, {"lr": 0.1}), "normal", "float32")
     if op in ("log_softmax", "cross_entropy_backward"):
         return cases.arguments(op, cases.Logits("large", (300, 10)), "normal", "float32")
+    if op in ("look_up_levels", "crop_images"):
+        return cases.arguments(op, cases.Batch("large", (65, 32, 32, 3)), "normal", "float32")
     case = LARGE_FUSED if "pool" in op else LARGE_CONVOLUTION
     x, w, b = array(case.x), array(case.w), array((case.filters,))
     if op == "im2col":

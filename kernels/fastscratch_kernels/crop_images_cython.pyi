@@ -1,0 +1,3 @@
+from ._checks import Array
+
+def crop_images(images: Array, tops: Array, lefts: Array, mirrored: Array, out: Array) -> None: ...

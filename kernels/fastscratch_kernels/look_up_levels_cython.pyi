@@ -1,0 +1,3 @@
+from ._checks import Array
+
+def look_up_levels(images: Array, table: Array, out: Array) -> None: ...
