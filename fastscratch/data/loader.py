@@ -64,8 +64,9 @@ class Loader:
         How levels become numbers. Without one, ``level / 255``.
     dtype : {numpy.float32, numpy.float64}
         Of the images served.
-    prefetch : bool
-        Prepare up to two batches in advance in a background thread. The batches are the same without.
+    prefetch : bool, optional
+        Prepare up to two batches in advance in a background thread. The batches are the same without. None does so
+        where there is an `augment`: handing a batch over costs more time than gathering and normalizing it.
     drop_last : bool
         Leave out the last batch where it is smaller than `batch_size`.
 
@@ -102,7 +103,7 @@ class Loader:
         augment: Transform | None = None,
         normalization: Normalization | None = None,
         dtype: DTypeLike = np.float32,
-        prefetch: bool = True,
+        prefetch: bool | None = None,
         drop_last: bool = False,
     ) -> None:
         check_integer("batch_size", batch_size, 1)
@@ -127,7 +128,7 @@ class Loader:
         self.augment = augment
         self.normalization = normalization
         self.dtype = check_float_dtype(dtype)
-        self.prefetch = prefetch
+        self.prefetch = augment is not None if prefetch is None else prefetch
         self.drop_last = drop_last
 
     def __len__(self) -> int:
@@ -173,7 +174,8 @@ class Loader:
             order = np.random.default_rng([self.seed, _ORDER, epoch]).permutation(count)
         for batch in range(start_batch, len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            images = self.dataset.images[chosen]
+            # No index is out of range; mode="clip" spares NumPy the check, which takes as long as the copy.
+            images = np.take(self.dataset.images, chosen, axis=0, mode="clip")
             if self.augment is not None:
                 images = self.augment(images, np.random.default_rng([self.seed, _AUGMENT, epoch, batch]))
                 if len(images) != len(chosen):

@@ -68,8 +68,8 @@ class Trainer:
         Steps between further checkpoints.
     config : mapping, optional
         Anything that JSON can hold. A checkpoint keeps it, and a run is resumed only with an equal one.
-    prefetch : bool
-        Prepare batches in a background thread; the results are the same without.
+    prefetch : bool, optional
+        Prepare batches in a background thread; None does so where there is an `augment`. The results are the same.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ class Trainer:
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | None = None,
         config: Mapping[str, Any] | None = None,
-        prefetch: bool = True,
+        prefetch: bool | None = None,
     ) -> None:
         check_integer("batch_size", batch_size, 1)
         check_integer("seed", seed, 0)

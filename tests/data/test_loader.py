@@ -180,7 +180,7 @@ def prefetch_threads() -> list[threading.Thread]:
 
 
 def test_an_epoch_left_early_leaves_no_thread():
-    loader = Loader(noisy(100), 2)
+    loader = Loader(noisy(100), 2, prefetch=True)
     with contextlib.closing(loader.epoch(0)) as batches:
         next(batches)
         assert len(prefetch_threads()) == 1
@@ -191,6 +191,13 @@ def test_an_epoch_left_early_leaves_no_thread():
         break
     gc.collect()
     assert prefetch_threads() == []
+
+
+@pytest.mark.parametrize("augment", [None, AUGMENTATIONS["hflip"]()], ids=["plain", "augmented"])
+def test_a_thread_works_ahead_where_there_is_an_augmentation(augment):
+    with contextlib.closing(Loader(noisy(9), 2, augment=augment).epoch(0)) as batches:
+        next(batches)
+        assert len(prefetch_threads()) == (augment is not None)
 
 
 def test_a_plain_epoch_can_be_closed_too():

@@ -64,7 +64,7 @@ def test_it_learns():
     assert (probabilities.argmax(axis=1) == make_data().labels).mean() == evaluation.accuracy
 
 
-@pytest.mark.parametrize("other", [{"prefetch": False}, {}], ids=["no prefetch", "the same again"])
+@pytest.mark.parametrize("other", [{"prefetch": False}, {"prefetch": True}, {}], ids=str)
 def test_equal_seeds_give_equal_bits(other):
     trainers = [make_trainer(), make_trainer(**other)]
     for trainer in trainers:
