@@ -66,7 +66,7 @@ class FastscratchEngine:
         return Task(step, lambda: [step()], batches.rewind)
 
     def loading(self, augment: str, batch: int, count: int) -> Task:
-        """Return the loader's batches of 8-bit images: augmented, normalized, prepared one ahead."""
+        """Return the loader's batches of 8-bit images, augmented and normalized."""
         images, labels = random_levels(count)
         dataset = ImageDataset.from_arrays(images, labels)
         loader = Loader(dataset, batch, augment=AUGMENTATIONS[augment](), normalization=NORMALIZATION, drop_last=True)
