@@ -3,8 +3,8 @@
     python benchmarks/bench_data.py
 
 A call is one batch of random 8-bit images: shuffled, augmented, normalized to float32. fastscratch transforms whole
-batches, in a thread of its own where there is an augmentation; a DataLoader transforms image by image, here or in worker
-processes.
+batches, in a thread of its own where there is an augmentation; a DataLoader transforms image by image, here or in
+worker processes.
 """
 
 from __future__ import annotations

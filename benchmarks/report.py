@@ -53,11 +53,12 @@ def _machine(result: Result, section: str) -> str:
         for name, key in (("PyTorch", "torch"), ("NumPy", "numpy"), ("Numba", "numba"))
         if machine["versions"].get(key)
     )
-    loads = [part[when]["busy"] for when in ("load_before", "load_after")]
+    loads = [part[when]["busy"] for when in ("load_before", "load_after") if when in part]
     busy = " and ".join("unknown" if share is None else f"{100 * share:.0f} %" for share in loads)
+    when = "before and after" if "load_after" in part else "before (it was stopped before its end)"
     return (
         f"\n{machine['cpu']}, {machine['isa'] or 'no compiled kernels'}, {machine['cores']} cores; {versions}; "
-        f"{machine['date']}, commit `{machine['commit']}`; in use by others before and after: {busy}.\n"
+        f"{machine['date']}, commit `{machine['commit']}`; in use by others {when}: {busy}.\n"
     )
 
 

@@ -67,6 +67,14 @@ def test_the_newest_file_of_each_machine_counts(folder):
     assert "older" not in text
 
 
+def test_a_table_says_that_its_measurement_was_stopped(folder):
+    content = bench_results.results()
+    assert "stopped" not in report._machine(content, "step")
+    del content["sections"]["step"]["load_after"]
+    write(folder, "a", content)
+    assert "(it was stopped before its end)" in report.step()
+
+
 def test_quick_runs_do_not_count(folder):
     content = bench_results.results()
     content["sections"]["vs_torch"]["settings"]["quick"] = True
