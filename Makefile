@@ -21,6 +21,7 @@ SOURCES := pyproject.toml setup.py $(wildcard kernels/fastscratch_kernels/*.pyx 
 
 .DEFAULT_GOAL := help
 .PHONY: help train test pytest coverage lint types format tables bench bench-quick bench-accuracy bench-compare clean
+.PHONY: experiments experiments-quick
 .PHONY: test-sanitize test-arm64 test-lowest wheel wheel-test
 
 help:  ## List the targets
@@ -63,6 +64,17 @@ format: $(VENV)/installed-dev  ## Mend what can be mended by itself
 tables: $(VENV)/installed-dev  ## Fill the docs' tables from the results files
 	$(BIN)/python experiments/tables.py
 	$(BIN)/python benchmarks/report.py
+
+# What `make experiments` runs: make experiments ONLY=learning_rate,losses SEEDS=1 ENGINES=torch DATA=shapes10 ARGS=--list
+STUDY = $(if $(ONLY),--only $(ONLY)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(ENGINES),--engines $(ENGINES)) $(if $(DATA),--data $(DATA))
+
+experiments: $(VENV)/installed-dev  ## Run what is missing of the experiments, hours (ONLY=epochs SEEDS=1 ARGS=--list)
+	$(BIN)/python experiments/study.py $(STUDY) $(ARGS)
+
+experiments-quick: $(VENV)/installed-dev  ## Run all experiments on a hundredth of shapes10, for minutes
+	rm -rf build/experiments
+	$(BIN)/python experiments/study.py --data shapes10 --share 0.01 --epochs 2 --seeds 1 --threads 1 \
+	    --results build/experiments/results --work build/experiments/work
 
 bench: $(VENV)/installed-dev  ## Measure everything against PyTorch, 45 minutes (leave the machine alone meanwhile)
 	$(BIN)/python benchmarks/vs_torch.py

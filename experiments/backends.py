@@ -8,8 +8,11 @@ from __future__ import annotations
 import dataclasses
 
 import tyro
-from runner import train_once
+from runner import train
+from store import RESULTS, path_of, write
+from study import WORK
 
+import fastscratch
 from fastscratch.config import TrainConfig
 from fastscratch_kernels import backends
 
@@ -30,7 +33,23 @@ def main(options: Options) -> None:
         for backend, reason in backends().items():
             if reason is None:
                 config = TrainConfig(data=options.data, epochs=1, seed=seed, backend=backend)
-                train_once(EXPERIMENT, f"{backend}-seed-{seed}", config)
+                measure(f"{EXPERIMENT}/{backend}-seed-{seed}", config)
+
+
+def measure(name: str, config: TrainConfig) -> None:
+    """Train and keep the result, unless there is one."""
+    path = path_of(RESULTS, name)
+    if path.exists():
+        return
+    print(name, flush=True)
+    started = train(config, WORK / name)
+    result = {
+        "config": started.config.fixed_fields(),
+        "history": started.trainer.history.rows,
+        "metrics": started.write_results(),
+        "version": fastscratch.__version__,
+    }
+    write(path, result)
 
 
 if __name__ == "__main__":

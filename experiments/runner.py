@@ -1,66 +1,70 @@
-"""Training runs whose results are kept: each setting and seed once, gone on with after a stop, never done again."""
+"""Training runs on fastscratch: gone on with after a stop, and never done twice."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
+import functools
 from pathlib import Path
 from typing import Any
 
-import fastscratch
-from fastscratch import run
+import outcome
+from plan import Job
+
+import fastscratch_kernels
+from fastscratch import data, run
 from fastscratch.config import CONFIG_FILE, TrainConfig
-from fastscratch.training import ProgressBar
-from fastscratch.training.atomic import write_atomically
+from fastscratch.data import ImageDataset
+from fastscratch.data.catalog import TrainAndTest
+from fastscratch.training import BestCheckpoint, ProgressBar, read_model
 
-HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results"
-WORK = HERE.parent / "runs" / "experiments"
-
-
-def result_file(experiment: str, name: str) -> Path:
-    """Return where the result of a run is kept."""
-    return RESULTS / experiment / f"{name}.json"
+BEST_FILE = "best.safetensors"
 
 
-def train_once(experiment: str, name: str, config: TrainConfig) -> dict[str, Any]:
-    """Return the result of a run: from its file, else by training, from the last checkpoint if there is one.
+@functools.lru_cache(maxsize=1)
+def whole(name: str) -> TrainAndTest:
+    """Return the training and the test images of a data set, which the next run will want, too."""
+    return data.load(name)
+
+
+def test_images(job: Job) -> ImageDataset:
+    """Return the images that the finished network is tested on."""
+    return whole(job.config.data)[1].subsample(job.test_share, job.config.seed)
+
+
+def train(config: TrainConfig, folder: Path, whole: TrainAndTest | None = None) -> run.Run:
+    """Train to the last epoch, from the last checkpoint in the folder if there is one.
 
     Parameters
     ----------
-    experiment : str
-        Folder below ``results``.
-    name : str
-        Name of the run within it; another setting or seed needs another name.
     config : TrainConfig
         What is trained. `out` and `resume` are set here.
-
-    Returns
-    -------
-    dict
-        ``config``, ``history`` (one row an epoch), ``metrics`` (as in a run's ``metrics.json``), ``version``.
+    folder : Path
+        Of the run. Where images are kept apart for validation, it has the best epoch's network in `BEST_FILE`.
+    whole : pair of ImageDataset, optional
+        The data set, where it is loaded already.
     """
-    path = result_file(experiment, name)
-    if path.exists():
-        result: dict[str, Any] = json.loads(path.read_text())
-        return result
-    folder = WORK / experiment / name
     where = {"resume": str(folder)} if (folder / CONFIG_FILE).exists() else {"out": str(folder)}
-    print(f"{experiment}/{name}", flush=True)
-    started = run.start(dataclasses.replace(config, **where), callbacks=[ProgressBar()])
+    keepers = [BestCheckpoint(folder / BEST_FILE, "valid_loss")] if config.validation else []
+    started = run.start(dataclasses.replace(config, **where), callbacks=[ProgressBar(), *keepers], whole=whole)
     started.fit()
-    metrics = started.write_results()
-    result = {
-        "config": started.config.fixed_fields(),
-        "history": started.trainer.history.rows,
-        "metrics": metrics,
-        "version": fastscratch.__version__,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (json.dumps(result, indent=1) + "\n").encode())
-    return result
+    return started
 
 
-def load_results(experiment: str) -> dict[str, dict[str, Any]]:
-    """Return the results of all finished runs of an experiment, by name."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted((RESULTS / experiment).glob("*.json"))}
+def run_job(job: Job, folder: Path) -> dict[str, Any]:
+    """Train, test, and return the result."""
+    started = train(job.config, folder, whole(job.config.data))
+    trainer, test = started.trainer, test_images(job)
+    parts = {"train": started.train, "valid": started.valid, "test": test}
+    final = {name: outcome.measured(trainer.evaluate(part), part) for name, part in parts.items()}
+    weights = trainer.model.state_dict()
+    best = None
+    if job.config.validation:
+        saved = read_model(folder / BEST_FILE)
+        trainer.model.load_state_dict(saved.weights)
+        best = {"epoch": saved.epoch, "test": outcome.measured(trainer.evaluate(test), test)}
+    made = outcome.made_by(
+        fastscratch_kernels.get_num_threads(),
+        backend=fastscratch_kernels.active_backend(),
+        isa=fastscratch_kernels.isa(),
+    )
+    return outcome.result(job, trainer.history, final, best=best, weights=weights, made=made)

@@ -36,9 +36,9 @@ REPORT = {
 }
 
 
-def load(experiment: str) -> list[dict[str, Any]]:
+def load(experiment: str, names: str = "*") -> list[dict[str, Any]]:
     """Return the results of an experiment's runs, in the order of their names."""
-    return [json.loads(path.read_text()) for path in sorted((HERE / "results" / experiment).glob("*.json"))]
+    return [json.loads(path.read_text()) for path in sorted((HERE / "results" / experiment).glob(f"{names}.json"))]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -49,35 +49,40 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
     """Return mean and standard deviation of some fractions, in percent."""
+    if not values:
+        return "not run yet"
     mean = f"{100 * statistics.fmean(values):.{digits}f}"
     return f"{mean} ± {100 * statistics.stdev(values):.{digits}f} %" if len(values) > 1 else f"{mean} %"
 
 
-def describe(results: Sequence[dict[str, Any]]) -> str:
+def describe(train: Mapping[str, Any], test: Mapping[str, Any], data: str, seeds: int, machine: str) -> str:
     """Return the line below a table: on which data, with how many seeds, on what machine."""
-    metrics = results[0]["metrics"]
-    seeds = sorted({result["config"]["seed"] for result in results})
-    data = metrics["train"]
     return (
-        f"\n{data['data']}, {data['images']:,} training images (fingerprint `{data['fingerprint']}`), "
-        f"{metrics['valid']['images']:,} test images (`{metrics['valid']['fingerprint']}`); "
-        f"mean ± standard deviation of {len(seeds)} seeds; {metrics['machine']['cpu']}, "
-        f"{metrics['threads']} threads, NumPy {metrics['machine']['numpy']}.\n"
+        f"\n{data}, {train['images']:,} training images (fingerprint `{train['fingerprint']}`), "
+        f"{test['images']:,} test images (`{test['fingerprint']}`); "
+        f"mean ± standard deviation of {seeds} seeds; {machine}.\n"
     )
 
 
 def subsampled() -> str:
     """Return the class-wise table of the report's first experiment, beside the report's own."""
-    results = load("subsampled")
+    results = load("subsampled", "tenth-seed-?")
+    finals = [result["final"] for result in results]
     rows = []
     for name, (report_train, report_valid) in REPORT.items():
-        parts = [[result["metrics"][part]["class_accuracy"][name] for result in results] for part in ("train", "valid")]
+        parts = [[final[part]["class_accuracy"][name] for final in finals] for part in ("train", "valid")]
         rows.append([name, f"{report_train:.1f} %", spread(parts[0]), f"{report_valid:.1f} %", spread(parts[1])])
     means = [statistics.fmean(column) / 100 for column in zip(*REPORT.values(), strict=True)]
-    all_ = [[result["metrics"][part]["accuracy"] for result in results] for part in ("train", "valid")]
+    all_ = [[final[part]["accuracy"] for final in finals] for part in ("train", "valid")]
     rows.append(["**all**", f"{spread(means[:1])}", spread(all_[0]), f"{spread(means[1:])}", spread(all_[1])])
     head = ["class", "train, report", "train, here", "validation, report", "validation, here"]
-    return table(head, rows) + describe(results)
+    if not results:
+        return table(head, rows)
+    made, first = results[0]["made"], finals[0]
+    machine = f"{made['cpu']}, {made['threads']} threads, NumPy {made['versions']['numpy']}"
+    return table(head, rows) + describe(
+        first["train"], first["valid"], results[0]["config"]["data"], len(results), machine
+    )
 
 
 def backends() -> str:
@@ -89,7 +94,10 @@ def backends() -> str:
         accuracy = [result["metrics"]["valid"]["accuracy"] for result in runs]
         by_seed = ", ".join(f"{100 * value:.1f}" for value in accuracy)
         rows.append([backend, by_seed, spread(accuracy)])
-    return table(["backend", "test accuracy of each seed, %", "mean"], rows) + describe(results)
+    metrics, seeds = results[0]["metrics"], {result["config"]["seed"] for result in results}
+    machine = f"{metrics['machine']['cpu']}, {metrics['threads']} threads, NumPy {metrics['machine']['numpy']}"
+    below = describe(metrics["train"], metrics["valid"], metrics["train"]["data"], len(seeds), machine)
+    return table(["backend", "test accuracy of each seed, %", "mean"], rows) + below
 
 
 Tables = Mapping[str, Callable[[], str]]

@@ -23,6 +23,7 @@ from fastscratch import losses, models, optim, schedules
 from fastscratch.config import CONFIG_FILE, TrainConfig, known_names, read_run_config
 from fastscratch.data import ImageDataset
 from fastscratch.data.augment import AUGMENTATIONS
+from fastscratch.data.catalog import TrainAndTest
 from fastscratch.nn import Module
 from fastscratch.training import (
     Callback,
@@ -91,7 +92,7 @@ class Run:
         return metrics
 
 
-def start(config: TrainConfig, *, callbacks: Sequence[Callback] = ()) -> Run:
+def start(config: TrainConfig, *, callbacks: Sequence[Callback] = (), whole: TrainAndTest | None = None) -> Run:
     """Prepare a run: choose kernels, load data, build everything, make the folder or take up the one to resume.
 
     Parameters
@@ -100,6 +101,8 @@ def start(config: TrainConfig, *, callbacks: Sequence[Callback] = ()) -> Run:
         Validated here. With `config.resume`, the settings that decide the result must be those of that run.
     callbacks : sequence of Callback
         Told about the training in addition to what writes ``history.jsonl``.
+    whole : pair of ImageDataset, optional
+        Training and test images of `config.data`, where they are loaded already.
 
     Returns
     -------
@@ -121,7 +124,7 @@ def start(config: TrainConfig, *, callbacks: Sequence[Callback] = ()) -> Run:
     elif config.out is not None:
         check_free(Path(config.out))
     use_kernels(config)
-    train, valid = load_data(config)
+    train, valid = load_data(config, whole)
     if config.data == "auto":
         config = dataclasses.replace(config, data=train.name)
     # What can fail comes before the folder is made, so that a mistake leaves none behind.
@@ -172,8 +175,15 @@ def use_kernels(config: TrainConfig) -> None:
     fastscratch_kernels.set_num_threads(config.threads or fastscratch_kernels.get_num_threads())
 
 
-def load_data(config: TrainConfig) -> tuple[ImageDataset, ImageDataset]:
+def load_data(config: TrainConfig, whole: TrainAndTest | None = None) -> TrainAndTest:
     """Load the images that a config trains and validates on.
+
+    Parameters
+    ----------
+    config : TrainConfig
+        Its `data`, `subsample`, `validation` and `seed` count.
+    whole : pair of ImageDataset, optional
+        Training and test images of `config.data`, where they are loaded already.
 
     Returns
     -------
@@ -181,8 +191,7 @@ def load_data(config: TrainConfig) -> tuple[ImageDataset, ImageDataset]:
         Both subsampled alike, as in the report; `valid` is the test set, or with ``validation`` above 0 a share
         of the training set, which `train` then lacks.
     """
-    train, test = data_sets.load(config.data)
-    train, test = (part.subsample(config.subsample, config.seed) for part in (train, test))
+    train, test = (part.subsample(config.subsample, config.seed) for part in whole or data_sets.load(config.data))
     return train.split(config.validation, config.seed) if config.validation else (train, test)
 
 

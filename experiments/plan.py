@@ -1,0 +1,162 @@
+"""All runs of all experiments, in the order of what they tell, each with an estimate of its time."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+
+import learning_rate
+import subsampled
+from design import ENGINES, FASTSCRATCH, TORCH, Experiment, Setting
+
+from fastscratch.config import TrainConfig
+
+EXPERIMENTS = (subsampled.EXPERIMENT, learning_rate.EXPERIMENT)
+"""In the order of what they tell."""
+
+IMAGES = 50_000
+EPOCH_SECONDS = {FASTSCRATCH: (7.4, 34.0), TORCH: (49.0, 206.0)}
+"""Engine -> seconds of an epoch of so many images: for the images, and for the steps if each were of one image.
+
+Rough figures of a machine with two cores, all of which fastscratch takes and PyTorch takes one of. A plan needs no
+better ones."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One training run.
+
+    Attributes
+    ----------
+    experiment, setting : str
+        Whose run it is.
+    engine : str
+        "fastscratch" or "torch".
+    config : TrainConfig
+        All that decides the result, the seed included.
+    test_share : float
+        Share of the test images that the finished network is tested on.
+    """
+
+    experiment: str
+    setting: str
+    engine: str
+    config: TrainConfig
+    test_share: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Where its result lies below the folder of results, without the ending."""
+        suffix = f"-{self.engine}" if self.engine == TORCH else ""
+        return f"{self.experiment}/{self.setting}-seed-{self.config.seed}{suffix}"
+
+    @property
+    def seconds(self) -> float:
+        """Roughly how long it takes."""
+        config = self.config
+        images, steps = EPOCH_SECONDS[self.engine]
+        share = config.subsample * (1 - config.validation)
+        return config.epochs * share * (images + steps / config.batch_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scope:
+    """How much of everything is done.
+
+    Attributes
+    ----------
+    data : str
+        Data set.
+    share : float
+        Of the images that a setting would take, how many it does.
+    epochs : int or None
+        At most so many.
+    seeds : int or None
+        So many of each setting, instead of as many as it asks for.
+    """
+
+    data: str = "cifar10"
+    share: float = 1.0
+    epochs: int | None = None
+    seeds: int | None = None
+
+    def job(self, experiment: Experiment, setting: Setting, engine: str, seed: int) -> Job:
+        """Return a run within this scope."""
+        config = experiment.config(setting, data=self.data, seed=seed)
+        epochs = config.epochs if self.epochs is None else min(config.epochs, self.epochs)
+        config = dataclasses.replace(config, subsample=config.subsample * self.share, epochs=epochs)
+        return Job(experiment.name, setting.name, engine, config, self.share)
+
+    def seeds_of(self, setting: Setting, engine: str) -> range:
+        """Return the seeds of a setting on an engine."""
+        seeds = setting.seeds if self.seeds is None else self.seeds
+        return range(seeds if engine == FASTSCRATCH else min(seeds, setting.twins))
+
+
+class Plan:
+    """The runs of some experiments.
+
+    Settings of two experiments that are the same training are one run, which belongs to the first of them.
+
+    Parameters
+    ----------
+    scope : Scope
+    experiments : sequence of Experiment
+    """
+
+    def __init__(self, scope: Scope, experiments: Sequence[Experiment] = EXPERIMENTS) -> None:
+        self.scope = scope
+        self.experiments = experiments
+        self._jobs: dict[tuple[str, TrainConfig], Job] = {}
+        for experiment in experiments:
+            for job in self._wanted(experiment):
+                self._jobs.setdefault((job.engine, job.config), job)
+
+    def _wanted(self, experiment: Experiment) -> Iterator[Job]:
+        for setting in experiment.settings:
+            for engine in ENGINES:
+                for seed in self.scope.seeds_of(setting, engine):
+                    yield self.scope.job(experiment, setting, engine, seed)
+
+    def jobs_of(self, experiment: Experiment) -> list[Job]:
+        """Return the runs that an experiment looks at, also those that belong to another one."""
+        return [self._jobs[job.engine, job.config] for job in self._wanted(experiment)]
+
+    def find(self, experiment: Experiment, setting: Setting, engine: str, seed: int) -> Job:
+        """Return the run of a setting, which may belong to another experiment."""
+        job = self.scope.job(experiment, setting, engine, seed)
+        return self._jobs.get((engine, job.config), job)
+
+    def ordered(self, only: Iterable[str] = (), engines: Iterable[str] = ENGINES) -> list[Job]:
+        """Return each run once: a seed of everything first, fastscratch before PyTorch, then the next seed.
+
+        Parameters
+        ----------
+        only : iterable of str
+            Names of experiments; none are all.
+        engines : iterable of str
+            Whose runs.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown.
+        """
+        only, engines = list(only), list(engines)
+        known = [experiment.name for experiment in self.experiments]
+        for what, names, allowed in (("experiment", only, known), ("engine", engines, ENGINES)):
+            if unknown := [name for name in names if name not in allowed]:
+                raise ValueError(f"unknown {what} {', '.join(unknown)}; known: {', '.join(allowed)}")
+        wanted = [one for one in self.experiments if not only or one.name in only]
+        jobs = dict.fromkeys(job for one in wanted for job in self.jobs_of(one) if job.engine in engines)
+        return sorted(jobs, key=lambda job: (job.config.seed, ENGINES.index(job.engine)))  # else as declared
+
+
+def describe(jobs: Sequence[Job]) -> str:
+    """Return a line for each run with its estimated minutes, and their sum."""
+    lines = [f"{job.seconds / 60:6.1f}  {job.name}" for job in jobs]
+    epochs = sum(job.config.epochs for job in jobs)
+    hours = {engine: sum(job.seconds for job in jobs if job.engine == engine) / 3600 for engine in ENGINES}
+    total = f"{len(jobs)} runs, {epochs:,} epochs"
+    each = f"{hours[FASTSCRATCH]:.1f} h of two cores here, {hours[TORCH]:.1f} h of one core in PyTorch"
+    return "\n".join(["minutes  run", *lines, f"{total}: about {each}"])

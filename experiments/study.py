@@ -1,0 +1,201 @@
+"""Run what is missing of the experiments.
+
+    python experiments/study.py                            # all that is missing, on CIFAR-10
+    python experiments/study.py --list                     # what there is to do, and how long it takes
+    python experiments/study.py --only learning_rate --seeds 1
+    python experiments/study.py --engines torch            # a second process may run beside the first
+
+A stop (Ctrl-C, SIGTERM, a power cut) costs the epoch under way at most: the same command goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import store
+from design import ENGINES, FASTSCRATCH
+from plan import Job, Plan, Scope, describe
+from runner import whole
+
+from fastscratch.training import NonFiniteLossError
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "benchmarks"))
+
+from console import chosen, main  # noqa: E402  # the command lines of measurements
+
+WORK = ROOT / "runs" / "experiments"
+LOCK_FILE = "lock"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Run what is missing of the experiments.
+
+    Attributes
+    ----------
+    only : str
+        Experiments, by comma; all by default.
+    seeds : int or None
+        Seeds of each setting, instead of as many as the plan has.
+    engines : str
+        fastscratch, torch, or both by comma.
+    data : str
+        Data set, as `fastscratch train` takes it.
+    share : float
+        Share of the images of each run that is used.
+    epochs : int or None
+        Epochs of each run at most.
+    threads : int or None
+        Threads; None takes every core for fastscratch, and one thread for PyTorch, whose bits depend on it.
+    results : str
+        Folder of the results.
+    work : str
+        Folder of the runs under way.
+    list : bool
+        Only list the runs that are missing, with estimates of their time.
+    """
+
+    only: str = ""
+    seeds: int | None = None
+    engines: str = ",".join(ENGINES)
+    data: str = "cifar10"
+    share: float = 1.0
+    epochs: int | None = None
+    threads: int | None = None
+    results: str = str(store.RESULTS)
+    work: str = str(WORK)
+    list: bool = False
+
+
+def run(options: Options) -> int:
+    """Do what is missing, and return 1 if a run failed."""
+    for name in ("seeds", "epochs", "threads"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    if not 0 < options.share <= 1:
+        raise ValueError(f"share must be above 0 and at most 1, got {options.share}")
+    name = whole("auto")[0].name if options.data == "auto" else options.data
+    plan = Plan(Scope(name, options.share, options.epochs, options.seeds))
+    only = chosen("only", options.only, [one.name for one in plan.experiments]) if options.only else []
+    jobs = plan.ordered(only, chosen("engines", options.engines, ENGINES))
+    results, work = Path(options.results), Path(options.work)
+    missing = [job for job in jobs if not is_done(job, results)]
+    if options.list:
+        print(describe(missing))
+        return 0
+    print(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them done")
+    return int(bool(do(missing, results, work, options.threads)))
+
+
+def is_done(job: Job, results: Path) -> bool:
+    """Return whether there is a result; raise ValueError if it is one of other settings."""
+    path = store.path_of(results, job.name)
+    if not path.exists():
+        return False
+    store.check_same(path, store.read(path), job.config)
+    return True
+
+
+def do(jobs: Sequence[Job], results: Path, work: Path, threads: int | None = None) -> list[str]:
+    """Do runs one after the other, each unless another process has it.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        What is missing.
+    results, work : Path
+        Folders of results, and of the runs under way.
+    threads : int, optional
+        As in `Options`.
+
+    Returns
+    -------
+    list of str
+        Those that failed, with the reasons.
+    """
+    failures: list[str] = []
+    clock = Clock(jobs)
+    for number, job in enumerate(jobs, start=1):
+        path, folder = store.path_of(results, job.name), work / job.name
+        with claimed(folder) as is_ours:
+            if is_ours and not path.exists():
+                print(f"\n[{number}/{len(jobs)}] {job.name}, {clock.left()}", flush=True)
+                try:
+                    result = perform(job, folder, threads)
+                except NonFiniteLossError as error:  # ends one run, not the study
+                    failures.append(f"{job.name}: {error}")
+                    print(f"failed: {failures[-1]}", file=sys.stderr)
+                else:
+                    store.write(path, result)
+                    shutil.rmtree(folder)
+        clock.finish(job)
+    return failures
+
+
+def perform(job: Job, folder: Path, threads: int | None = None) -> dict[str, Any]:
+    """Do one run in a folder, from where it stands there, and return its result."""
+    if job.engine == FASTSCRATCH:
+        import runner as engine
+    else:
+        import twin as engine  # type: ignore[no-redef]  # PyTorch is loaded where it is needed
+    return engine.run_job(dataclasses.replace(job, config=dataclasses.replace(job.config, threads=threads)), folder)
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Keep other processes from a run; tell whether it is this one's. A process that is killed lets go of it.
+
+    Where the system has no such locks (Windows), every run is this one's: one process at a time there.
+    """
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield True
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / LOCK_FILE, os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(descriptor)
+
+
+class Clock:
+    """Tells how much time is left, from the plan's estimates and from how long runs took."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._left = list(jobs)
+        self._estimated = self._taken = 0.0
+        self._since = time.monotonic()
+
+    def finish(self, job: Job) -> None:
+        """Count a run as done."""
+        now = time.monotonic()
+        self._left.remove(job)
+        self._taken += now - self._since
+        self._estimated += job.seconds
+        self._since = now
+
+    def left(self) -> str:
+        """Return the time left for all runs, in words."""
+        pace = self._taken / self._estimated if self._estimated else 1.0
+        minutes = round(pace * sum(job.seconds for job in self._left) / 60)
+        return f"about {minutes // 60}:{minutes % 60:02} hours left for all"
+
+
+if __name__ == "__main__":
+    sys.exit(main(Options, run))
