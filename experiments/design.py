@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastscratch.config import TrainConfig
+from job import Job
 
-FASTSCRATCH, TORCH = "fastscratch", "torch"
-ENGINES = (FASTSCRATCH, TORCH)
+from fastscratch.config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,12 +25,15 @@ class Setting:
         How many seeds are trained, 0 to seeds - 1.
     twins : int
         How many of them PyTorch trains, too: from the same weights, on the same batches.
+    measure : callable or None
+        What is done in place of a training run.
     """
 
     name: str
     changes: Mapping[str, Any]
     seeds: int = 3
     twins: int = 0
+    measure: Callable[[Job], Mapping[str, Any]] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import range_sweep
 from design import Experiment, Setting
 
 from fastscratch.config import TrainConfig
@@ -15,6 +16,7 @@ EXPERIMENT = Experiment(
     fixed=TrainConfig(epochs=10, batch_size=32),
     settings=(
         *(Setting(name=rate, changes={"lr": float(rate)}, seeds=3, twins=3) for rate in ("1e-3", "1e-6", "5e-3")),
+        Setting(name="sweep", changes={"epochs": 1, "lr": range_sweep.LOWEST}, seeds=1, measure=range_sweep.measure),
         *(
             Setting(name=f"search-{rate}", changes={"lr": float(rate), "validation": 0.1}, seeds=1)
             for rate in SEARCHED

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from job import Job
 from numpy.typing import NDArray
-from plan import Job
 from store import FREE
 
 from fastscratch.data import ImageDataset
@@ -130,9 +130,7 @@ def result(
         As `made_by` returns it.
     """
     return {
-        "format": FORMAT,
-        "engine": job.engine,
-        "config": {name: value for name, value in job.config.to_mapping().items() if name not in FREE},
+        **_head(job),
         "history": columns(history),
         "final": final,
         "best": best,
@@ -140,3 +138,13 @@ def result(
         "made": made,
         "batches": batch_losses(history.batch_losses, len(history.batch_losses) // len(history)),
     }
+
+
+def finding(job: Job, found: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is kept of a measurement."""
+    return {**_head(job), "found": found, "made": made}
+
+
+def _head(job: Job) -> dict[str, Any]:
+    config = {name: value for name, value in job.config.to_mapping().items() if name not in FREE}
+    return {"format": FORMAT, "engine": job.engine, "config": config}

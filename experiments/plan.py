@@ -4,59 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+import augmentation
+import batch_size
+import epochs
 import learning_rate
+import losses
+import schedulers
 import subsampled
-from design import ENGINES, FASTSCRATCH, TORCH, Experiment, Setting
+from design import Experiment, Setting
+from job import ENGINES, FASTSCRATCH, TORCH, Job
 
-from fastscratch.config import TrainConfig
-
-EXPERIMENTS = (subsampled.EXPERIMENT, learning_rate.EXPERIMENT)
-"""In the order of what they tell."""
-
-IMAGES = 50_000
-EPOCH_SECONDS = {FASTSCRATCH: (7.4, 34.0), TORCH: (49.0, 206.0)}
-"""Engine -> seconds of an epoch of so many images: for the images, and for the steps if each were of one image.
-
-Rough figures of a machine with two cores, all of which fastscratch takes and PyTorch takes one of. A plan needs no
-better ones."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """One training run.
-
-    Attributes
-    ----------
-    experiment, setting : str
-        Whose run it is.
-    engine : str
-        "fastscratch" or "torch".
-    config : TrainConfig
-        All that decides the result, the seed included.
-    test_share : float
-        Share of the test images that the finished network is tested on.
-    """
-
-    experiment: str
-    setting: str
-    engine: str
-    config: TrainConfig
-    test_share: float = 1.0
-
-    @property
-    def name(self) -> str:
-        """Where its result lies below the folder of results, without the ending."""
-        suffix = f"-{self.engine}" if self.engine == TORCH else ""
-        return f"{self.experiment}/{self.setting}-seed-{self.config.seed}{suffix}"
-
-    @property
-    def seconds(self) -> float:
-        """Roughly how long it takes."""
-        config = self.config
-        images, steps = EPOCH_SECONDS[self.engine]
-        share = config.subsample * (1 - config.validation)
-        return config.epochs * share * (images + steps / config.batch_size)
+EXPERIMENTS = tuple(
+    module.EXPERIMENT
+    for module in (subsampled, learning_rate, schedulers, epochs, batch_size, losses, augmentation)
+)
+"""In the order of the report."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +49,7 @@ class Scope:
         config = experiment.config(setting, data=self.data, seed=seed)
         epochs = config.epochs if self.epochs is None else min(config.epochs, self.epochs)
         config = dataclasses.replace(config, subsample=config.subsample * self.share, epochs=epochs)
-        return Job(experiment.name, setting.name, engine, config, self.share)
+        return Job(experiment.name, setting.name, engine, config, self.share, setting.measure)
 
     def seeds_of(self, setting: Setting, engine: str) -> range:
         """Return the seeds of a setting on an engine."""
@@ -107,10 +71,10 @@ class Plan:
     def __init__(self, scope: Scope, experiments: Sequence[Experiment] = EXPERIMENTS) -> None:
         self.scope = scope
         self.experiments = experiments
-        self._jobs: dict[tuple[str, TrainConfig], Job] = {}
+        self._jobs: dict[Any, Job] = {}
         for experiment in experiments:
             for job in self._wanted(experiment):
-                self._jobs.setdefault((job.engine, job.config), job)
+                self._jobs.setdefault(_work(job), job)
 
     def _wanted(self, experiment: Experiment) -> Iterator[Job]:
         for setting in experiment.settings:
@@ -120,12 +84,12 @@ class Plan:
 
     def jobs_of(self, experiment: Experiment) -> list[Job]:
         """Return the runs that an experiment looks at, also those that belong to another one."""
-        return [self._jobs[job.engine, job.config] for job in self._wanted(experiment)]
+        return [self._jobs[_work(job)] for job in self._wanted(experiment)]
 
     def find(self, experiment: Experiment, setting: Setting, engine: str, seed: int) -> Job:
         """Return the run of a setting, which may belong to another experiment."""
         job = self.scope.job(experiment, setting, engine, seed)
-        return self._jobs.get((engine, job.config), job)
+        return self._jobs.get(_work(job), job)
 
     def ordered(self, only: Iterable[str] = (), engines: Iterable[str] = ENGINES) -> list[Job]:
         """Return each run once: a seed of everything first, fastscratch before PyTorch, then the next seed.
@@ -150,6 +114,11 @@ class Plan:
         wanted = [one for one in self.experiments if not only or one.name in only]
         jobs = dict.fromkeys(job for one in wanted for job in self.jobs_of(one) if job.engine in engines)
         return sorted(jobs, key=lambda job: (job.config.seed, ENGINES.index(job.engine)))  # else as declared
+
+
+def _work(job: Job) -> Any:
+    """Return what two jobs share that are the same work."""
+    return job.engine, job.config, job.measure
 
 
 def describe(jobs: Sequence[Job]) -> str:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import outcome
-from plan import Job
+from job import Job
 
 import fastscratch_kernels
-from fastscratch import data, run
+from fastscratch import data, losses, models, run
 from fastscratch.config import CONFIG_FILE, TrainConfig
-from fastscratch.data import ImageDataset
+from fastscratch.data import ImageDataset, Normalization
 from fastscratch.data.catalog import TrainAndTest
-from fastscratch.training import BestCheckpoint, ProgressBar, read_model
+from fastscratch.training import BestCheckpoint, ProgressBar, Trainer, read_model
 
 BEST_FILE = "best.safetensors"
 
@@ -50,8 +50,27 @@ def train(config: TrainConfig, folder: Path, whole: TrainAndTest | None = None) 
     return started
 
 
+def prepare(config: TrainConfig) -> tuple[Trainer, ImageDataset]:
+    """Return a trainer that keeps nothing on disk, and its training images, for what is measured beside training."""
+    run.use_kernels(config)
+    train, _ = run.load_data(config, whole(config.data))
+    model = models.build(config.model, train.image_shape, train.num_classes, config.seed, config.init)
+    trainer = Trainer(
+        model,
+        losses.LOSSES[config.loss](label_smoothing=config.label_smoothing),
+        run.make_optimizer(config, model),
+        batch_size=config.batch_size,
+        seed=config.seed,
+        normalization=Normalization.from_images(train.images),
+        callbacks=[ProgressBar()],
+    )
+    return trainer, train
+
+
 def run_job(job: Job, folder: Path) -> dict[str, Any]:
-    """Train, test, and return the result."""
+    """Do a run, and return its result: train and test, or whatever is measured in its place."""
+    if job.measure is not None:
+        return outcome.finding(job, job.measure(job), made())
     started = train(job.config, folder, whole(job.config.data))
     trainer, test = started.trainer, test_images(job)
     parts = {"train": started.train, "valid": started.valid, "test": test}
@@ -62,9 +81,13 @@ def run_job(job: Job, folder: Path) -> dict[str, Any]:
         saved = read_model(folder / BEST_FILE)
         trainer.model.load_state_dict(saved.weights)
         best = {"epoch": saved.epoch, "test": outcome.measured(trainer.evaluate(test), test)}
-    made = outcome.made_by(
+    return outcome.result(job, trainer.history, final, best=best, weights=weights, made=made())
+
+
+def made() -> dict[str, Any]:
+    """Return what a run was made with."""
+    return outcome.made_by(
         fastscratch_kernels.get_num_threads(),
         backend=fastscratch_kernels.active_backend(),
         isa=fastscratch_kernels.isa(),
     )
-    return outcome.result(job, trainer.history, final, best=best, weights=weights, made=made)

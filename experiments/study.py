@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import store
-from design import ENGINES, FASTSCRATCH
-from plan import Job, Plan, Scope, describe
+from job import ENGINES, FASTSCRATCH, Job
+from plan import Plan, Scope, describe
 from runner import whole
 
 from fastscratch.training import NonFiniteLossError

@@ -13,5 +13,9 @@ EXPERIMENT = Experiment(
     settings=(
         Setting(name="tenth", changes={"subsample": 0.1}, seeds=3, twins=3),
         Setting(name="all", changes={}, seeds=3, twins=3),
+        *(
+            Setting(name=f"sgd-{rate}", changes={"subsample": 0.1, "optimizer": "sgd", "lr": float(rate)})
+            for rate in ("1e-2", "1e-1")
+        ),
     ),
 )

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import outcome
 import torch
+from job import Job
 from numpy.typing import NDArray
-from plan import Job
 from runner import test_images, whole
 from torch import Tensor
 from torch.nn import functional
