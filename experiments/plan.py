@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import agreement
 import augmentation
 import batch_size
 import epochs
@@ -18,7 +19,7 @@ from job import ENGINES, FASTSCRATCH, TORCH, Job
 
 EXPERIMENTS = tuple(
     module.EXPERIMENT
-    for module in (subsampled, learning_rate, schedulers, epochs, batch_size, losses, augmentation)
+    for module in (agreement, subsampled, learning_rate, schedulers, epochs, batch_size, losses, augmentation)
 )
 """In the order of the report."""
 
@@ -53,8 +54,10 @@ class Scope:
 
     def seeds_of(self, setting: Setting, engine: str) -> range:
         """Return the seeds of a setting on an engine."""
-        seeds = setting.seeds if self.seeds is None else self.seeds
-        return range(seeds if engine == FASTSCRATCH else min(seeds, setting.twins))
+        planned = setting.seeds if engine == FASTSCRATCH else setting.twins
+        if self.seeds is None or not planned:
+            return range(planned)
+        return range(self.seeds if engine == FASTSCRATCH else min(planned, self.seeds))
 
 
 class Plan:
@@ -71,25 +74,25 @@ class Plan:
     def __init__(self, scope: Scope, experiments: Sequence[Experiment] = EXPERIMENTS) -> None:
         self.scope = scope
         self.experiments = experiments
-        self._jobs: dict[Any, Job] = {}
+        self._owners: dict[Any, tuple[Experiment, Setting]] = {}
         for experiment in experiments:
-            for job in self._wanted(experiment):
-                self._jobs.setdefault(_work(job), job)
+            for setting in experiment.settings:
+                self._owners.setdefault(self._work(experiment, setting), (experiment, setting))
 
-    def _wanted(self, experiment: Experiment) -> Iterator[Job]:
-        for setting in experiment.settings:
-            for engine in ENGINES:
-                for seed in self.scope.seeds_of(setting, engine):
-                    yield self.scope.job(experiment, setting, engine, seed)
-
-    def jobs_of(self, experiment: Experiment) -> list[Job]:
-        """Return the runs that an experiment looks at, also those that belong to another one."""
-        return [self._jobs[_work(job)] for job in self._wanted(experiment)]
+    def _work(self, experiment: Experiment, setting: Setting) -> Any:
+        """Return what settings share that are the same work."""
+        return self.scope.job(experiment, setting, FASTSCRATCH, 0).config, setting.measure
 
     def find(self, experiment: Experiment, setting: Setting, engine: str, seed: int) -> Job:
         """Return the run of a setting, which may belong to another experiment."""
-        job = self.scope.job(experiment, setting, engine, seed)
-        return self._jobs.get(_work(job), job)
+        return self.scope.job(*self._owners[self._work(experiment, setting)], engine, seed)
+
+    def jobs_of(self, experiment: Experiment) -> Iterator[Job]:
+        """Return the runs that an experiment looks at, also those that belong to another one."""
+        for setting in experiment.settings:
+            for engine in ENGINES:
+                for seed in self.scope.seeds_of(setting, engine):
+                    yield self.find(experiment, setting, engine, seed)
 
     def ordered(self, only: Iterable[str] = (), engines: Iterable[str] = ENGINES) -> list[Job]:
         """Return each run once: a seed of everything first, fastscratch before PyTorch, then the next seed.
@@ -114,11 +117,6 @@ class Plan:
         wanted = [one for one in self.experiments if not only or one.name in only]
         jobs = dict.fromkeys(job for one in wanted for job in self.jobs_of(one) if job.engine in engines)
         return sorted(jobs, key=lambda job: (job.config.seed, ENGINES.index(job.engine)))  # else as declared
-
-
-def _work(job: Job) -> Any:
-    """Return what two jobs share that are the same work."""
-    return job.engine, job.config, job.measure
 
 
 def describe(jobs: Sequence[Job]) -> str:

@@ -7,8 +7,10 @@ import functools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import outcome
 from job import Job
+from numpy.typing import DTypeLike
 
 import fastscratch_kernels
 from fastscratch import data, losses, models, run
@@ -50,11 +52,11 @@ def train(config: TrainConfig, folder: Path, whole: TrainAndTest | None = None) 
     return started
 
 
-def prepare(config: TrainConfig) -> tuple[Trainer, ImageDataset]:
+def prepare(config: TrainConfig, dtype: DTypeLike = np.float32) -> tuple[Trainer, ImageDataset]:
     """Return a trainer that keeps nothing on disk, and its training images, for what is measured beside training."""
     run.use_kernels(config)
     train, _ = run.load_data(config, whole(config.data))
-    model = models.build(config.model, train.image_shape, train.num_classes, config.seed, config.init)
+    model = models.build(config.model, train.image_shape, train.num_classes, config.seed, config.init).astype(dtype)
     trainer = Trainer(
         model,
         losses.LOSSES[config.loss](label_smoothing=config.label_smoothing),

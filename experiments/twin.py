@@ -17,7 +17,7 @@ from job import Job
 from numpy.typing import NDArray
 from runner import test_images, whole
 from torch import Tensor
-from torch.nn import functional
+from torch_losses import loss_of
 
 from fastscratch import models, run
 from fastscratch.config import TrainConfig
@@ -99,7 +99,7 @@ class Twin:
                     group["lr"] = rate
                 self.optimizer.zero_grad()
                 logits = self.model(images_to_torch(images))
-                loss = self.loss(logits, torch.from_numpy(labels))
+                loss = loss_of(self.config, logits, torch.from_numpy(labels))
                 loss.backward()
                 self.optimizer.step()
                 if self.schedule.interval == "step":
@@ -109,15 +109,6 @@ class Twin:
                 self.position.add_batch(loss.item(), right, len(labels))
                 self.history.batch_losses.append(loss.item())
         self.position.seconds = time.perf_counter() - started
-
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean loss of a batch, as PyTorch computes it."""
-        smoothing = self.config.label_smoothing
-        if self.config.loss == "cross-entropy":
-            return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
-        classes = logits.shape[1]
-        targets = functional.one_hot(labels, classes).to(logits.dtype) * (1 - smoothing) + smoothing / classes
-        return functional.kl_div(functional.log_softmax(logits, dim=1), targets, reduction="batchmean")
 
     @torch.inference_mode()
     def evaluate(self, dataset: ImageDataset) -> Evaluation:
@@ -129,7 +120,7 @@ class Twin:
             part = slice(start, start + EVALUATED_AT_ONCE)
             labels = dataset.labels[part]
             logits = self.model(images_to_torch(self.normalization.apply(dataset.images[part])))
-            total += self.loss(logits, torch.from_numpy(labels)).item() * len(labels)
+            total += loss_of(self.config, logits, torch.from_numpy(labels)).item() * len(labels)
             confusion += confusion_matrix(labels, logits.argmax(1).numpy(), dataset.num_classes)
         return Evaluation(total / len(dataset), confusion)
 
@@ -175,7 +166,10 @@ class Twin:
 
 
 def run_job(job: Job, folder: Path) -> dict[str, Any]:
-    """Train, test, and return the result."""
+    """Do a run, and return its result: train and test, or whatever is measured in its place."""
+    if job.measure is not None:
+        found = job.measure(job)
+        return outcome.finding(job, found, outcome.made_by(torch.get_num_threads()))
     twin = Twin(job.config, folder, whole(job.config.data))
     twin.fit()
     test = test_images(job)

@@ -22,7 +22,7 @@ def test_one_seed_of_everything_comes_first_and_shared_runs_come_once():
     assert names == [
         "first/a-seed-0", "first/b-seed-0", "second/d-seed-0", "first/a-seed-0-torch",
         "first/a-seed-1", "first/b-seed-1",
-        "first/b-seed-2", "second/c-seed-2",
+        "first/b-seed-2", "first/a-seed-2",
     ]  # fmt: skip
 
 
@@ -31,8 +31,9 @@ def test_a_shared_run_is_found_from_both_sides():
     first, second = TWO
     assert plan.find(second, second.settings[0], "fastscratch", 1).name == "first/a-seed-1"
     assert [job.name for job in plan.jobs_of(second)] == [
-        "first/a-seed-0", "first/a-seed-1", "second/c-seed-2", "second/d-seed-0"
+        "first/a-seed-0", "first/a-seed-1", "first/a-seed-2", "second/d-seed-0"
     ]  # fmt: skip
+    assert plan.find(second, second.settings[0], "fastscratch", 2).name == "first/a-seed-2"  # the first has two seeds
     assert plan.find(first, first.settings[1], "torch", 5).name == "first/b-seed-5-torch"  # not planned, has a place
 
 

@@ -79,6 +79,14 @@ def test_a_run_that_was_killed_gives_the_bits_of_an_undisturbed_one(whole_result
     assert study.is_done(job, results)
 
 
+def test_bits_do_not_depend_on_the_number_of_threads(whole_result, tmp_path):
+    job, one_thread = whole_result
+    two_threads = study.perform(job, tmp_path / "two", threads=2)
+    assert two_threads.pop("made")["threads"] == 2
+    one_thread.pop("made")
+    assert without_times(two_threads) == without_times(one_thread)
+
+
 def test_a_run_that_another_process_has_is_passed_over(make_job, tmp_path):
     job = make_job()
     with study.claimed(tmp_path / "work" / job.name) as first:
@@ -109,7 +117,7 @@ def test_time_left_follows_what_runs_took(make_job, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--only", "speed"], "only must be some of subsampled, "),
+        (["--only", "speed"], "only must be some of agreement, subsampled, "),
         (["--engines", "jax"], "engines must be some of fastscratch, torch, got 'jax'"),
         (["--seeds", "0"], "seeds must be at least 1, got 0"),
         (["--share", "2"], "share must be above 0 and at most 1, got 2.0"),

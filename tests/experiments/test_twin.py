@@ -1,5 +1,8 @@
 """The PyTorch twin: it does what fastscratch does, and a stop changes nothing."""
 
+import dataclasses
+
+import agreement
 import numpy as np
 import pytest
 import study
@@ -55,6 +58,20 @@ def test_a_twin_that_was_killed_gives_the_bits_of_an_undisturbed_one(make_job, t
     monkeypatch.undo()
     resumed = study.perform(job, tmp_path / "killed", threads=1)
     assert without_times(resumed) == without_times(undisturbed)
+
+
+def test_without_roundings_both_engines_are_the_same(make_job, tmp_path):
+    job = dataclasses.replace(make_job("torch", augment="flip-crop", lr=3e-3), measure=agreement.measure)
+    result = study.perform(job, tmp_path, threads=1)
+    losses = {name: np.array(values) for name, values in result["found"].items()}
+    assert [len(values) for values in losses.values()] == [8] * 4
+    single = abs(losses["float32"] - losses["float32-torch"]).max()
+    double = abs(losses["float64"] - losses["float64-torch"]).max()
+    assert double < 1e-11
+    assert 1e-8 < single < 1e-3
+    np.testing.assert_allclose(losses["float32"], losses["float64"], atol=1e-3)
+    assert losses["float32"].tolist() == study.perform(make_job(augment="flip-crop", lr=3e-3), tmp_path / "run")[
+        "batches"]["first"][:8]  # fmt: skip
 
 
 def test_what_a_twin_cannot_do_is_refused(make_job, pictures, tmp_path):
