@@ -27,6 +27,8 @@ import fastscratch_kernels as kernels
 from ._checks import check_number
 from .nn.module import Array
 
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
 SUM_TOLERANCE = 1e-3
 """How far from 1 the sum of a row of soft targets may be."""
 
@@ -56,7 +58,7 @@ def log_softmax(logits: ArrayLike) -> Array:
     exponential exceeds 1, and the sum is at least 1, so that neither overflow nor log(0) can happen.
     """
     z = np.asarray(logits)
-    if z.dtype not in (np.float32, np.float64):
+    if z.dtype not in _FLOATS:
         raise TypeError(f"logits must be float32 or float64, got {z.dtype}")
     if z.ndim == 0 or z.shape[-1] == 0:
         raise ValueError(f"logits must be (..., K) with K at least 1, got {z.shape}")
@@ -156,7 +158,7 @@ class Loss(ABC):
             q = (1.0 - self.label_smoothing) * q + self.label_smoothing / z.shape[1]
         self._saved = log_p, q
         with np.errstate(all="ignore"):
-            return float(self._terms(log_p, q).sum(dtype=np.float64)) / len(z)
+            return float(np.add.reduce(self._terms(log_p, q), axis=None, dtype=np.float64)) / len(z)
 
     def backward(self) -> Array:
         """Return the gradient of the last forward's loss with respect to its logits.
@@ -264,10 +266,11 @@ def _distribution(targets: ArrayLike, logits: Array) -> Array:
     if targets.dtype.kind not in kinds:
         raise TypeError(f"targets of shape {targets.shape} must be {words}, got {targets.dtype}")
     if targets.ndim == 1:
-        if targets.min() < 0 or targets.max() >= k:
+        ids = targets.astype(np.intp, copy=False)
+        if ids.view(np.uintp).max() >= k:  # those below 0 have become the largest
             raise ValueError(f"class ids must be from 0 to {k - 1}, got {targets.min()} to {targets.max()}")
-        q = np.zeros_like(logits)
-        q[np.arange(n), targets] = 1.0
+        q = np.zeros((n, k), logits.dtype)
+        q[np.arange(n), ids] = 1.0
         return q
     with np.errstate(invalid="ignore"):  # inf - inf
         sums = targets.sum(axis=1, dtype=np.float64)

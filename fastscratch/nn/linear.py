@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-import fastscratch_kernels as kernels
+import numpy as np
+
+from fastscratch_kernels import checked
 
 from .checks import check_float, check_gradient, check_size
 from .init import fans, initialize
@@ -83,25 +85,27 @@ class Linear(Module):
         check_float(self, x, w.dtype)
         if x.ndim != 2 or x.shape[1] != self.in_features:
             raise ValueError(f"{self!r} takes (N, {self.in_features}), got shape {x.shape}")
+        x = x if x.flags.c_contiguous else np.ascontiguousarray(x)
         self.save_for_backward(x)
-        return kernels.linear(x, w, self.bias.value if self.bias else None)
+        return checked.linear(x, w, self.bias.value if self.bias else None)
 
     def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
         """Set the gradients of weight and bias from `dy` (N, out_features), and return that of the input."""
         (x,) = self.saved()
         check_gradient(self, dy, (x.shape[0], self.out_features))
-        dx, dw, db = kernels.linear_backward(
+        bias = self.bias
+        dx, dw, db = checked.linear_backward(
             dy,
             x,
             self.weight.value,
-            input_grad=input_grad,
-            bias=self.bias is not None,
-            dw=self.weight.grad_out,
-            db=self.bias.grad_out if self.bias else None,
+            input_grad,
+            bias is not None,
+            self.weight.grad_out,
+            bias.grad_out if bias else None,
         )
         self.weight.set_grad(dw)
-        if self.bias is not None and db is not None:
-            self.bias.set_grad(db)
+        if bias is not None and db is not None:
+            bias.set_grad(db)
         return dx
 
     def output_shape(self, input_shape: Shape) -> Shape:

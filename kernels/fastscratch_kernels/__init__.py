@@ -20,6 +20,7 @@ from ._registry import (
     active_backend,
     available,
     backends,
+    kernel,
     selected_backend,
     use_backend,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "get_num_threads",
     "im2col",
     "isa",
+    "kernel",
     "linear",
     "linear_backward",
     "log_softmax",

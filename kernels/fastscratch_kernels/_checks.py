@@ -12,7 +12,7 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 
 CACHE_LINE = 64
-_SMALL = 4096  # numbers; NumPy's own alignment is 16 bytes
+_SMALL = 65536  # numbers; finding the place takes as long as it saves there. NumPy's own alignment is 16 bytes
 
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -101,6 +101,11 @@ def check_out(name: str, out: Any, shape: Sequence[int], dtype: np.dtype[Any]) -
             f"C-contiguous {out.flags.c_contiguous}, writable {out.flags.writeable}"
         )
     return out
+
+
+def check_given(name: str, out: Any, shape: Sequence[int], dtype: np.dtype[Any]) -> Array | None:
+    """Return `out` after the checks of `check_out`, or None where there is none."""
+    return None if out is None else check_out(name, out, shape, dtype)
 
 
 def check_input_shape(input_shape: Any, axes: int = 4) -> tuple[int, ...]:

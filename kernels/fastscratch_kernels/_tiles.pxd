@@ -26,6 +26,9 @@ cdef extern from "tile.h" nogil:
         double lr, beta1, beta2, eps, decay, shrink
 
     struct tile_functions_f32:
+        void (*pack)(const float *x, Py_ssize_t ldx, Py_ssize_t rows, Py_ssize_t n, float *y) noexcept nogil
+        void (*transpose)(const float *x, Py_ssize_t ldx, Py_ssize_t rows, Py_ssize_t columns, float *y,
+                          Py_ssize_t ldy) noexcept nogil
         void (*forward)(const float *x, const tile_patches *p, const float *w, const float *bias, Py_ssize_t nf,
                         float *buf, float *y, Py_ssize_t ldy) noexcept nogil
         void (*forward_pool)(const float *x, const tile_patches *p, const float *w, const float *bias, Py_ssize_t nf,
@@ -70,6 +73,9 @@ cdef extern from "tile.h" nogil:
         Py_ssize_t block, vector, gather_max, buffer
 
     struct tile_functions_f64:
+        void (*pack)(const double *x, Py_ssize_t ldx, Py_ssize_t rows, Py_ssize_t n, double *y) noexcept nogil
+        void (*transpose)(const double *x, Py_ssize_t ldx, Py_ssize_t rows, Py_ssize_t columns, double *y,
+                          Py_ssize_t ldy) noexcept nogil
         void (*forward)(const double *x, const tile_patches *p, const double *w, const double *bias, Py_ssize_t nf,
                         double *buf, double *y, Py_ssize_t ldy) noexcept nogil
         void (*forward_pool)(const double *x, const tile_patches *p, const double *w, const double *bias, Py_ssize_t nf,
@@ -169,6 +175,22 @@ cdef inline Py_ssize_t buffer_size(real *kind) noexcept nogil:
 
 
 # The functions of the table, for either precision.
+
+
+cdef inline void pack(const tile_table *t, const real *x, Py_ssize_t ldx, Py_ssize_t rows, Py_ssize_t n,
+                      real *y) noexcept nogil:
+    if real is float:
+        t.f32.pack(x, ldx, rows, n, y)
+    else:
+        t.f64.pack(x, ldx, rows, n, y)
+
+
+cdef inline void transpose(const tile_table *t, const real *x, Py_ssize_t ldx, Py_ssize_t rows, Py_ssize_t columns,
+                           real *y, Py_ssize_t ldy) noexcept nogil:
+    if real is float:
+        t.f32.transpose(x, ldx, rows, columns, y, ldy)
+    else:
+        t.f64.transpose(x, ldx, rows, columns, y, ldy)
 
 
 cdef inline void conv(const tile_table *t, const real *x, const tile_patches *p, const real *w, const real *bias,
@@ -297,13 +319,8 @@ cdef inline void pack_block(const Geometry *g, const real *w, Py_ssize_t q, real
     # Block q of (K, F) -> for each group (blocks, K, block), zeros behind the last filter: a tile reads it straight
     # through.
     cdef Py_ssize_t block = block_size(packed), blocks = round_up(g.FG, block) // block
-    cdef Py_ssize_t f = q % blocks * block, n = min(block, g.FG - f), k
-    w += q // blocks * g.FG + f
-    packed += q * g.K * block
-    for k in range(g.K):
-        memcpy(packed + k * block, w + k * g.F, n * sizeof(real))
-        if n < block:
-            memset(packed + k * block + n, 0, (block - n) * sizeof(real))
+    cdef Py_ssize_t f = q % blocks * block
+    pack(table(), w + q // blocks * g.FG + f, g.F, g.K, min(block, g.FG - f), packed + q * g.K * block)
 
 
 cdef inline void pad_image(const Geometry *g, const real *x, real *padded) noexcept nogil:

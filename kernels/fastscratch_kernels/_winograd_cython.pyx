@@ -93,7 +93,7 @@ cdef _forward_typed(int form, const real[:, :, :, ::1] x, const real[:, :, :, ::
 
 def forward(form, x, w, b, out, padding):
     """Fill `out` (N, OH, OW, F) with the convolution of `x` (N, H, W, C) by `w` (3, 3, C, F), plus `b`."""
-    if out.dtype == "float32":
+    if out.itemsize == 4:
         _forward_typed[float](FORMS[form], x, w, b, False, out, None, padding[0], padding[1])
     else:
         _forward_typed[double](FORMS[form], x, w, b, False, out, None, padding[0], padding[1])
@@ -101,7 +101,7 @@ def forward(form, x, w, b, out, padding):
 
 def forward_pool(form, x, w, b, out, argmax, padding):
     """Fill `out` and `argmax` (N, PH, PW, F) with the 2 x 2 maxima of ReLU of the convolution by `w`, and places."""
-    if out.dtype == "float32":
+    if out.itemsize == 4:
         _forward_typed[float](FORMS[form], x, w, b, False, out, argmax, padding[0], padding[1])
     else:
         _forward_typed[double](FORMS[form], x, w, b, False, out, argmax, padding[0], padding[1])
@@ -109,7 +109,7 @@ def forward_pool(form, x, w, b, out, argmax, padding):
 
 def input_gradient(form, dy, w, dx, padding):
     """Fill `dx` (N, H, W, C) from `dy` (N, OH, OW, F) and `w` (3, 3, C, F)."""
-    if dx.dtype == "float32":
+    if dx.itemsize == 4:
         _forward_typed[float](FORMS[form], dy, w, None, True, dx, None, 2 - padding[0], 2 - padding[1])
     else:
         _forward_typed[double](FORMS[form], dy, w, None, True, dx, None, 2 - padding[0], 2 - padding[1])
@@ -178,7 +178,7 @@ def filter_gradient(form, dy, x, dw, db, padding):
         dw[...] = 0
         if db is not None:
             db[...] = 0
-    elif dw.dtype == "float32":
+    elif dw.itemsize == 4:
         _filter_gradient_typed[float](FORMS[form], dy, x, dw, db, padding[0], padding[1])
     else:
         _filter_gradient_typed[double](FORMS[form], dy, x, dw, db, padding[0], padding[1])

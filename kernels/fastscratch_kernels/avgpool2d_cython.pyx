@@ -49,7 +49,7 @@ cdef _avgpool2d(const real[:, :, :, ::1] x, real[:, :, :, ::1] out, Py_ssize_t k
 
 def avgpool2d(x, out, kernel, stride, padding, count_include_pad):
     """Fill `out` (N, OH, OW, C) with the mean of each window of `x` (N, H, W, C), zeros beyond the border."""
-    if out.dtype == "float32":
+    if out.itemsize == 4:
         _avgpool2d[float](x, out, *kernel, *stride, *padding, count_include_pad)
     else:
         _avgpool2d[double](x, out, *kernel, *stride, *padding, count_include_pad)
@@ -83,7 +83,7 @@ cdef _avgpool2d_backward(const real[:, :, :, ::1] dy, real[:, :, :, ::1] dx, Py_
 
 def avgpool2d_backward(dy, dx, kernel, stride, padding, count_include_pad):
     """Fill `dx` (N, H, W, C): each number of `dy` (N, OH, OW, C) is shared out evenly over its window."""
-    if dx.dtype == "float32":
+    if dx.itemsize == 4:
         _avgpool2d_backward[float](dy, dx, *kernel, *stride, *padding, count_include_pad)
     else:
         _avgpool2d_backward[double](dy, dx, *kernel, *stride, *padding, count_include_pad)

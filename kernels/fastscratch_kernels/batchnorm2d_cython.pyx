@@ -41,7 +41,7 @@ def channel_moments(x, mean, var):
     rows = len(x)
     size = _chunk_rows(rows, x.shape[1], x.itemsize)
     partial = np.empty((-(-rows // size), 2, x.shape[1]), x.dtype)
-    if x.dtype == "float32":
+    if x.itemsize == 4:
         _channel_moments[float](x, partial, size)
     else:
         _channel_moments[double](x, partial, size)
@@ -76,7 +76,7 @@ def batchnorm2d(x, mean, var, weight, bias, out, eps, relu):
     """Fill `out` (N, H, W, C) with the normalized `x`, scaled by `weight` and shifted by `bias` (C,)."""
     c = x.shape[3]
     scale = weight / np.sqrt(var + x.dtype.type(eps))
-    if out.dtype == "float32":
+    if out.itemsize == 4:
         _batchnorm2d[float](x.reshape(-1, c), mean, scale, bias, out.reshape(-1, c), relu)
     else:
         _batchnorm2d[double](x.reshape(-1, c), mean, scale, bias, out.reshape(-1, c), relu)
@@ -130,7 +130,7 @@ def batchnorm2d_backward(dy, x, mean, var, weight, bias, dx, dweight, dbias, eps
     inv_std = 1 / np.sqrt(var + x.dtype.type(eps))
     scale = weight * inv_std
     partial = np.empty((-(-rows // size), 2, c), x.dtype)
-    if x.dtype == "float32":
+    if x.itemsize == 4:
         _gradient_sums[float](dy, x, mean, scale, bias, relu, partial, size)
     else:
         _gradient_sums[double](dy, x, mean, scale, bias, relu, partial, size)
@@ -143,7 +143,7 @@ def batchnorm2d_backward(dy, x, mean, var, weight, bias, dx, dweight, dbias, eps
     if training and rows:
         offset[...] = sums / rows
         slope[...] = products * np.square(inv_std, dtype=np.float64) / rows
-    if x.dtype == "float32":
+    if x.itemsize == 4:
         _gradient_rows[float](dy, x, mean, scale, bias, relu, offset, slope, dx.reshape(-1, c))
     else:
         _gradient_rows[double](dy, x, mean, scale, bias, relu, offset, slope, dx.reshape(-1, c))

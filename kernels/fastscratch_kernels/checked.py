@@ -1,10 +1,10 @@
-"""Convolutions whose arguments have been checked: plan, allocate, dispatch.
+"""Convolutions and dense products whose arguments have been checked: plan, allocate, dispatch.
 
 The public ops end here after their checks. Layers begin here: their windows were checked when they were made and their
 parameters are their own, and in a small network the checks of every step cost as much as the arithmetic.
 
 What is taken for granted: `x`, `w` and `b` are C-contiguous arrays of one dtype, float32 or float64, and of fitting
-channels; windows are pairs of ints in range. Upstream gradients and arrays to fill are looked at here.
+channels; windows are pairs of ints in range; arrays that take gradients fit. Upstream gradients are looked at here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 
 from ._algorithms import choose, selected_precision
-from ._checks import Array, check_array, check_out, check_shape
+from ._checks import Array, check_array, check_out, check_shape, empty
 from ._registry import find
 from .shapes import Pair, argmax_dtype, conv2d_shape, pool2d_shape
 
@@ -21,6 +21,8 @@ Windows = tuple[Pair, Pair, Pair, int]
 
 Pool = tuple[Pair, Pair, Pair]
 """Kernel, stride and padding."""
+
+PLAIN: Windows = ((1, 1), (0, 0), (1, 1), 1)
 
 Shape = tuple[int, int, int, int]
 Gradients = tuple[Array | None, Array, Array | None]
@@ -59,11 +61,15 @@ def _pooled_plan(
 def _gradients(
     x: Array, w: Array, input_grad: bool, bias: bool, dx: Array | None, dw: Array | None, db: Array | None
 ) -> Gradients:
-    return (
-        check_out("dx", dx, x.shape, x.dtype) if input_grad else None,
-        check_out("dw", dw, w.shape, w.dtype),
-        check_out("db", db, w.shape[3:], w.dtype) if bias else None,
-    )
+    if not input_grad:
+        dx = None
+    elif dx is None:
+        dx = empty(x.shape, x.dtype)
+    if not bias:
+        db = None
+    elif db is None:
+        db = empty(w.shape[-1:], w.dtype)
+    return dx, empty(w.shape, w.dtype) if dw is None else dw, db
 
 
 def _because(x: Array, w: Array, how: Windows) -> str:
@@ -160,4 +166,37 @@ def conv2d_relu_maxpool2d_backward(
         check_shape("argmax", argmax, shape, where)
     dx, dw, db = _gradients(x, w, input_grad, bias, dx, dw, db)
     fill(dy, argmax, x, w, dx, dw, db, *how, *pool)
+    return dx, dw, db
+
+
+def _as_image(rows: Array) -> Array:
+    """Return a view of (N, features) as one image of N pixels in a row; without rows, as no image at all."""
+    return rows[None, None] if len(rows) else rows[:, None, None]
+
+
+def linear(x: Array, w: Array, b: Array | None, backend: str | None = None) -> Array:
+    """Return what the public `linear` returns."""
+    y = empty((x.shape[0], w.shape[1]), x.dtype)
+    find("conv2d", backend)[1](_as_image(x), w[None, None], b, _as_image(y), *PLAIN)
+    return y
+
+
+def linear_backward(
+    dy: Array,
+    x: Array,
+    w: Array,
+    input_grad: bool = True,
+    bias: bool = True,
+    dw: Array | None = None,
+    db: Array | None = None,
+    backend: str | None = None,
+) -> Gradients:
+    """Return what the public `linear_backward` returns."""
+    dy = check_array("dy", dy, "N out", x.dtype)
+    if dy.shape != (x.shape[0], w.shape[1]):
+        check_shape("dy", dy, (x.shape[0], w.shape[1]), f"x {x.shape}, w {w.shape}")
+    dx, dw, db = _gradients(x, w, input_grad, bias, None, dw, db)
+    find("conv2d_backward", backend)[1](
+        _as_image(dy), _as_image(x), w[None, None], None if dx is None else _as_image(dx), dw[None, None], db, *PLAIN
+    )
     return dx, dw, db

@@ -31,17 +31,30 @@ cdef tile_patches _patches(const tile_table *t, const Geometry *g) noexcept nogi
     return p
 
 
+cdef inline (Py_ssize_t, Py_ssize_t) _parts(const Geometry *g, int threads, Py_ssize_t channels,
+                                            Py_ssize_t block) noexcept nogil:
+    # In how many parts the output's channels are made, and how long one is: all at once where there is an image for
+    # every thread or a border to be put around it, else as many blocks as keep the threads busy.
+    cdef Py_ssize_t blocks = channels // block, most = (threads + g.N - 1) // g.N, length
+    if g.N >= threads or g.HP * g.WP > g.H * g.W:
+        return 1, channels
+    length = (blocks + most - 1) // most * block
+    return (channels + length - 1) // length, length
+
+
 cdef void _conv2d(const Geometry *g, const real *x, const real *w, const real *b, real *out,
                   int threads) noexcept nogil:
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(out), FP = round_up(g.FG, block)
-    cdef Py_ssize_t q, n, group, image = g.H * g.W * g.C, padded = g.HP * g.WP * g.C, pixels = g.OH * g.OW
+    cdef Py_ssize_t q, n, group, f, count, image = g.H * g.W * g.C, padded = g.HP * g.WP * g.C, pixels = g.OH * g.OW
+    cdef Py_ssize_t parts, length
     cdef tile_patches p = _patches(t, g)
     cdef real *packed = <real *> t.scratch(WEIGHTS, g.groups * FP * (g.K + 1) * sizeof(real))
     cdef real *bias = packed + g.groups * FP * g.K
     cdef real *buf = NULL
     cdef const real *xn
     cdef unsigned long state = 0
+    parts, length = _parts(g, threads, FP, block)
     memset(bias, 0, g.groups * FP * sizeof(real))
     if b != NULL:
         for group in range(g.groups):
@@ -51,15 +64,17 @@ cdef void _conv2d(const Geometry *g, const real *x, const real *w, const real *b
         buf = <real *> t.scratch(BUFFER, buffer_size(out) * sizeof(real))
         for q in prange(g.groups * FP // block, schedule="static"):
             pack_block(g, w, q, packed)
-        for n in prange(g.N, schedule="static"):
+        for q in prange(g.N * parts, schedule="static"):
+            n, f = q // parts, q % parts * length
+            count = min(length, g.FG - f)
             xn = x + n * image
             if padded != image:
                 pad_image(g, xn, <real *> t.scratch(IMAGE, padded * sizeof(real)))
                 xn = <const real *> t.scratch(IMAGE, padded * sizeof(real))
             for group in range(g.groups):
-                conv(t, xn + group * g.CG, &p, <const real *> packed + group * FP * g.K,
-                     <const real *> bias + group * FP, g.FG, buf,
-                     out + n * pixels * g.F + group * g.FG, g.F)
+                conv(t, xn + group * g.CG, &p, <const real *> packed + (group * FP + f) * g.K,
+                     <const real *> bias + group * FP + f, count, buf,
+                     out + n * pixels * g.F + group * g.FG + f, g.F)
         t.restore_denormals(state)
 
 
@@ -69,7 +84,7 @@ cdef void _input_gradient(const Geometry *g, const real *dy, const real *w, real
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(dx), CP = round_up(g.CG, block), channels = g.groups * CP
     cdef Py_ssize_t blocks = CP // block, taps = g.KH * g.KW, pixels = g.OH * g.OW, image = g.HP * g.WP * channels
-    cdef Py_ssize_t q, n, group, k, b, c, f, j, i, count
+    cdef Py_ssize_t q, n, group, k, b, c, i, first, count, parts = 1, length = CP
     cdef Py_ssize_t *pix = <Py_ssize_t *> t.scratch(TABLES, pixels * sizeof(Py_ssize_t))
     cdef real *wt = <real *> t.scratch(WEIGHTS, g.groups * g.KH * g.KW * CP * g.FG * sizeof(real))
     cdef real *to
@@ -77,6 +92,8 @@ cdef void _input_gradient(const Geometry *g, const real *dy, const real *w, real
     cdef bint direct = channels == g.C and g.HP == g.H and g.WP == g.W
     cdef unsigned long state = 0
     fill_pixels(g, channels, pix)
+    if direct and g.groups == 1:
+        parts, length = _parts(g, threads, CP, block)
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         for q in prange(g.groups * taps * blocks, schedule="static"):
@@ -86,15 +103,19 @@ cdef void _input_gradient(const Geometry *g, const real *dy, const real *w, real
             to = wt + q * g.FG * block
             if count < block:
                 memset(to, 0, g.FG * block * sizeof(real))
-            for j in range(count):
-                for f in range(g.FG):
-                    to[f * block + j] = w[(k * g.CG + c + j) * g.F + group * g.FG + f]
-        for n in prange(g.N, schedule="static"):
+            transpose(t, w + (k * g.CG + c) * g.F + group * g.FG, g.F, count, g.FG, to, block)
+        for q in prange(g.N * parts, schedule="static"):
+            n, first = q // parts, q % parts * length
+            count = min(length, CP - first)
             dxp = dx + n * image if direct else <real *> t.scratch(IMAGE, image * sizeof(real))
-            memset(dxp, 0, image * sizeof(real))
+            if parts == 1:
+                memset(dxp, 0, image * sizeof(real))
+            else:
+                for i in range(g.H * g.W):
+                    memset(dxp + i * g.C + first, 0, count * sizeof(real))
             for group in range(g.groups):
                 for k in range(taps):
-                    for b in range(blocks):
+                    for b in range(first // block, (first + count) // block):
                         c = b * block
                         scatter(t, dy + n * pixels * g.F + group * g.FG, g.F, g.FG,
                                 <const real *> wt + ((group * taps + k) * CP + c) * g.FG, pix, pixels,
@@ -123,7 +144,6 @@ cdef void _filter_gradient(const Geometry *g, const real *x, const real *dy, rea
     cdef Py_ssize_t piecelen = 48, pieces = (g.seglen + piecelen - 1) // piecelen
     cdef tile_patches p = _patches(t, g)
     cdef real *to
-    cdef const real *source
     cdef unsigned long state = 0
     with parallel(num_threads=threads):
         state = t.flush_denormals()
@@ -131,12 +151,7 @@ cdef void _filter_gradient(const Geometry *g, const real *x, const real *dy, rea
             b, n = q // g.N, q % g.N
             group, f = b // blocks, b % blocks * block
             count = min(block, g.FG - f)
-            to = dyp + q * lddy
-            source = dy + n * pixels * g.F + group * g.FG + f
-            for i in range(pixels):
-                memcpy(to + i * block, source + i * g.F, count * sizeof(real))
-                if count < block:
-                    memset(to + i * block + count, 0, (block - count) * sizeof(real))
+            pack(t, dy + n * pixels * g.F + group * g.FG + f, g.F, pixels, count, dyp + q * lddy)
         for q in prange(g.groups * blocks * g.nseg * pieces, schedule="dynamic"):
             b, s, piece = q // (g.nseg * pieces), q // pieces % g.nseg, q % pieces
             group = b // blocks
@@ -184,7 +199,7 @@ def conv2d(x, w, b, out, stride, padding, dilation, groups, algorithm="direct"):
         _im2col_form.conv2d(im2col, conv2d, x, w, b, out, (stride, padding, dilation, groups))
     elif algorithm != "direct":
         _winograd_cython.forward(algorithm, x, w, b, out, padding)
-    elif out.dtype == "float32":
+    elif out.itemsize == 4:
         _forward_typed[float](x, w, b, out, stride, padding, dilation, groups)
     else:
         _forward_typed[double](x, w, b, out, stride, padding, dilation, groups)
@@ -199,7 +214,7 @@ def conv2d_backward(dy, x, w, dx, dw, db, stride, padding, dilation, groups, alg
         _winograd_cython.filter_gradient(algorithm, dy, x, dw, db, padding)
         if dx is not None:
             _winograd_cython.input_gradient(algorithm, dy, w, dx, padding)
-    elif dw.dtype == "float32":
+    elif dw.itemsize == 4:
         _backward_typed[float](dy, x, w, dx, dw, db, stride, padding, dilation, groups)
     else:
         _backward_typed[double](dy, x, w, dx, dw, db, stride, padding, dilation, groups)
@@ -246,7 +261,7 @@ cdef _input_gradient_typed(const real[:, :, :, ::1] dy, const real[:, :, :, ::1]
 
 def input_gradient(dy, w, dx, stride, padding, dilation, groups):
     """Fill `dx` alone, (N, H, W, C), from `dy` (N, OH, OW, F) and `w` (KH, KW, C // groups, F)."""
-    if dx.dtype == "float32":
+    if dx.itemsize == 4:
         _input_gradient_typed[float](dy, w, dx, stride, padding, dilation, groups)
     else:
         _input_gradient_typed[double](dy, w, dx, stride, padding, dilation, groups)

@@ -170,9 +170,8 @@ cdef void _filter_gradient(const Geometry *g, const tile_patches *p, const real 
                         for f in range(f1 - f0):
                             gather(t, xn + p.seg[s] + k, 1, at + f * windows, value + f * windows, count[f],
                                    vectors * (j + 1) // pieces - a, dwt + (f0 + f) * g.K + s * g.seglen + k)
-            for k in range(g.K):  # (F, K) -> (K, F)
-                for f in range(f0, f1):
-                    dw[k * g.F + f] = dwt[f * g.K + k]
+            # (F, K) -> (K, F)
+            transpose(t, <const real *> dwt + f0 * g.K, g.K, f1 - f0, g.K, dw + f0, g.F)
         t.restore_denormals(state)
     if db != NULL:
         memcpy(db, sums, g.F * sizeof(real))
@@ -187,7 +186,7 @@ cdef void _filter_gradient_rows(const Geometry *g, const tile_patches *p, const 
     cdef const tile_table *t = table()
     cdef Py_ssize_t windows = p.npix // p.window, KP = round_up(g.K + 1, vector_size(dw))
     cdef Py_ssize_t step = min(windows, max(1, L1 // <Py_ssize_t> (p.window * KP * sizeof(real))))
-    cdef Py_ssize_t size = g.F * KP, q, n, i, w0, w1, f, k
+    cdef Py_ssize_t size = g.F * KP, q, n, i, w0, w1, f
     cdef real *rows = NULL
     cdef real *zeros = NULL
     cdef real *sums
@@ -213,9 +212,7 @@ cdef void _filter_gradient_rows(const Geometry *g, const tile_patches *p, const 
     for q in range(1, chunks):
         for i in range(size):
             partial[i] += partial[q * size + i]
-    for k in range(g.K):  # (F, KP) -> (K, F)
-        for f in range(g.F):
-            dw[k * g.F + f] = partial[f * KP + k]
+    transpose(t, <const real *> partial, KP, g.F, g.K, dw, g.F)  # (F, KP) -> (K, F)
     if db != NULL:
         for f in range(g.F):
             db[f] = partial[f * KP + g.K]
@@ -245,8 +242,7 @@ cdef void _input_gradient(const Geometry *g, const tile_patches *p, const real *
     cdef Py_ssize_t windows = p.npix // p.window, V = vector_size(dx), vectors = g.seglen // V
     cdef Py_ssize_t most = max(1, min(gather_limit(dx), L1 // <Py_ssize_t> (g.F * V * sizeof(real))))
     cdef Py_ssize_t pieces = (vectors + most - 1) // most, image = g.HP * g.WP * g.C
-    cdef Py_ssize_t n, s, j, i, f, k, a, length
-    cdef Py_ssize_t q
+    cdef Py_ssize_t q, n, s, j, i, a, length
     cdef real *wt = <real *> t.scratch(WEIGHTS, g.K * g.F * sizeof(real))
     cdef real *to
     cdef int32_t *begin = NULL
@@ -262,9 +258,7 @@ cdef void _input_gradient(const Geometry *g, const tile_patches *p, const real *
             a = vectors * j // pieces * V
             length = vectors * (j + 1) // pieces * V - a
             to = wt + (s * g.seglen + a) * g.F
-            for k in range(length):
-                for f in range(g.F):
-                    to[f * length + k] = w[(s * g.seglen + a + k) * g.F + f]
+            transpose(t, w + (s * g.seglen + a) * g.F, g.F, length, g.F, to, length)
         value = <real *> t.scratch(ENTRIES, windows * g.F * (sizeof(real) + 4) + (p.npix + 1) * 4)
         at = <int32_t *> (value + windows * g.F)
         begin = at + windows * g.F
@@ -305,7 +299,7 @@ def conv2d_relu_maxpool2d(x, w, b, out, argmax, stride, padding, dilation, group
         compose(conv2d, maxpool2d, x, w, b, out, argmax, windows, pool, algorithm)
     elif algorithm != "direct":
         _winograd_cython.forward_pool(algorithm, x, w, b, out, argmax, padding)
-    elif out.dtype == "float32":
+    elif out.itemsize == 4:
         _forward_typed[float](x, w, b, out, argmax, stride, padding, dilation, groups, pool_kernel[0], pool_kernel[1])
     else:
         _forward_typed[double](x, w, b, out, argmax, stride, padding, dilation, groups, pool_kernel[0], pool_kernel[1])
@@ -356,7 +350,7 @@ def conv2d_relu_maxpool2d_backward(dy, argmax, x, w, dx, dw, db, stride, padding
     run = w.shape[1] * x.shape[3] if dilation[1] == 1 else x.shape[3]
     sparse_dx = None if run * dw.itemsize % 64 else dx
     QH, QW = pool_kernel
-    if dw.dtype == "float32":
+    if dw.itemsize == 4:
         _backward_typed[float](dy, argmax, x, w, sparse_dx, dw, db, stride, padding, dilation, QH, QW)
     else:
         _backward_typed[double](dy, argmax, x, w, sparse_dx, dw, db, stride, padding, dilation, QH, QW)

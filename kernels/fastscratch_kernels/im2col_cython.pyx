@@ -46,7 +46,7 @@ cdef _im2col(const real[:, :, :, ::1] x, real[:, :, :, ::1] out, Py_ssize_t kh, 
 
 def im2col(x, out, kernel, stride, padding, dilation):
     """Fill `out` (N, OH, OW, KH * KW * C) with the patches of `x` (N, H, W, C), zeros beyond the border."""
-    if out.dtype == "float32":
+    if out.itemsize == 4:
         _im2col[float](x, out, *kernel, *stride, *padding, *dilation)
     else:
         _im2col[double](x, out, *kernel, *stride, *padding, *dilation)
@@ -79,7 +79,7 @@ cdef _col2im(const real[:, :, :, ::1] cols, real[:, :, :, ::1] out, Py_ssize_t k
 
 def col2im(cols, out, kernel, stride, padding, dilation):
     """Fill `out` (N, H, W, C) with the sums of the entries of `cols` (N, OH, OW, KH * KW * C) read from there."""
-    if out.dtype == "float32":
+    if out.itemsize == 4:
         _col2im[float](cols, out, *kernel, *stride, *padding, *dilation)
     else:
         _col2im[double](cols, out, *kernel, *stride, *padding, *dilation)

@@ -65,7 +65,7 @@ cdef _maxpool2d_large(const real[:, :, :, ::1] x, real[:, :, :, ::1] out, int32_
 
 def maxpool2d(x, out, argmax, kernel, stride, padding):
     """Fill `out` (N, OH, OW, C) with the largest number of each window of `x` (N, H, W, C), `argmax` with its place."""
-    if out.dtype == "float32":
+    if out.itemsize == 4:
         if argmax.itemsize == 1:
             _maxpool2d[float](x, out, argmax, *kernel, *stride, *padding)
         else:
@@ -122,7 +122,7 @@ cdef _maxpool2d_backward_large(const real[:, :, :, ::1] dy, const int32_t[:, :, 
 
 def maxpool2d_backward(dy, argmax, dx, kernel, stride, padding):
     """Fill `dx` (N, H, W, C): each number of `dy` (N, OH, OW, C) goes to the place that `argmax` names."""
-    if dx.dtype == "float32":
+    if dx.itemsize == 4:
         if argmax.itemsize == 1:
             _maxpool2d_backward[float](dy, argmax, dx, *kernel, *stride, *padding)
         else:

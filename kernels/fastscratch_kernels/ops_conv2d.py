@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import checked
-from ._checks import Array, check_array, check_shape
+from ._checks import Array, check_array, check_given, check_shape
 from .checked import Pool, Windows
 from .shapes import IntPair, pair
 
@@ -24,6 +24,16 @@ def _check_inputs(x: Array, w: Array, b: Array | None) -> tuple[Array, Array, Ar
         if b.shape != w.shape[3:]:
             check_shape("b", b, w.shape[3:], f"w has {w.shape[3]} filters")
     return x, w, b
+
+
+def _check_gradients(
+    x: Array, w: Array, dx: Array | None, dw: Array | None, db: Array | None
+) -> tuple[Array | None, Array | None, Array | None]:
+    return (
+        check_given("dx", dx, x.shape, x.dtype),
+        check_given("dw", dw, w.shape, x.dtype),
+        check_given("db", db, w.shape[3:], x.dtype),
+    )
 
 
 def conv2d(
@@ -137,6 +147,7 @@ def conv2d_backward(
     """
     x, w, _ = _check_inputs(x, w, None)
     how = _windows(stride, padding, dilation, groups)
+    dx, dw, db = _check_gradients(x, w, dx, dw, db)
     return checked.conv2d_backward(dy, x, w, how, input_grad, bias, dx, dw, db, backend, algorithm, precision)
 
 
@@ -241,6 +252,7 @@ def conv2d_relu_maxpool2d_backward(
     x, w, _ = _check_inputs(x, w, None)
     how = _windows(stride, padding, dilation, groups)
     pool = _pool(pool_kernel_size, pool_stride, pool_padding)
+    dx, dw, db = _check_gradients(x, w, dx, dw, db)
     return checked.conv2d_relu_maxpool2d_backward(
         dy, argmax, x, w, how, pool, input_grad, bias, dx, dw, db, backend
     )

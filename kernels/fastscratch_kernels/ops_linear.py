@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from ._checks import Array, check_array, check_out, check_shape
-from ._registry import kernel
-
-_PLAIN = ((1, 1), (0, 0), (1, 1), 1)  # stride, padding, dilation, groups
+from . import checked
+from ._checks import Array, check_array, check_given, check_shape
 
 
 def _check_inputs(x: Array, w: Array) -> tuple[Array, Array]:
@@ -18,11 +14,6 @@ def _check_inputs(x: Array, w: Array) -> tuple[Array, Array]:
     if w.shape[0] != x.shape[1]:
         check_shape("w", w, (x.shape[1], w.shape[1]), f"x has rows of {x.shape[1]}")
     return x, w
-
-
-def _as_image(rows: Array) -> Array:
-    """Return a view of (N, features) as one image of N pixels in a row; without rows, as no image at all."""
-    return rows[None, None] if len(rows) else rows[:, None, None]
 
 
 def linear(x: Array, w: Array, b: Array | None = None, *, backend: str | None = None) -> Array:
@@ -58,9 +49,7 @@ def linear(x: Array, w: Array, b: Array | None = None, *, backend: str | None = 
         b = check_array("b", b, "out", x.dtype)
         if b.shape != w.shape[1:]:
             check_shape("b", b, w.shape[1:], f"w {w.shape}")
-    y = np.empty((len(x), w.shape[1]), x.dtype)
-    kernel("conv2d", backend)(_as_image(x), w[None, None], b, _as_image(y), *_PLAIN)
-    return y
+    return checked.linear(x, w, b, backend)
 
 
 def linear_backward(
@@ -103,14 +92,5 @@ def linear_backward(
         For arrays of another dtype or shape.
     """
     x, w = _check_inputs(x, w)
-    dy = check_array("dy", dy, "N out", x.dtype)
-    if dy.shape != (len(x), w.shape[1]):
-        check_shape("dy", dy, (len(x), w.shape[1]), f"x {x.shape}, w {w.shape}")
-    dx = np.empty(x.shape, x.dtype) if input_grad else None
-    dw = check_out("dw", dw, w.shape, x.dtype)
-    db = check_out("db", db, w.shape[1:], x.dtype) if bias else None
-    dx_image = None if dx is None else _as_image(dx)
-    kernel("conv2d_backward", backend)(
-        _as_image(dy), _as_image(x), w[None, None], dx_image, dw[None, None], db, *_PLAIN
-    )
-    return dx, dw, db
+    dw, db = check_given("dw", dw, w.shape, x.dtype), check_given("db", db, w.shape[1:], x.dtype)
+    return checked.linear_backward(dy, x, w, input_grad, bias, dw, db, backend)

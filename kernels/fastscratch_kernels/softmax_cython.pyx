@@ -38,7 +38,7 @@ cdef void _log_softmax(const real[:, ::1] z, real[:, ::1] out) noexcept nogil:
 
 def log_softmax(z, out):
     """Fill `out` (N, K) with the logarithm of the softmax of each row of `z`; a row with NaN or inf becomes NaN."""
-    if out.dtype == "float32":
+    if out.itemsize == 4:
         _log_softmax[float](z, out)
     else:
         _log_softmax[double](z, out)
@@ -57,7 +57,7 @@ cdef void _cross_entropy_backward(const real[:, ::1] log_p, const real[:, ::1] q
 
 def cross_entropy_backward(log_p, q, dz):
     """Fill `dz` (N, K) from the logarithms of the predicted distribution and the wanted one, both (N, K)."""
-    if dz.dtype == "float32":
+    if dz.itemsize == 4:
         _cross_entropy_backward[float](log_p, q, dz)
     else:
         _cross_entropy_backward[double](log_p, q, dz)

@@ -49,6 +49,9 @@ struct tile_adam {
 #define TILE_DEAD 255 /* the argmax of a window that ReLU switched off */
 
 #define TILE_FUNCTIONS(REAL)                                                                                           \
+    /* y[i * block + j] = x[i * ldx + j] for j < n, zeros behind; y[j * ldy + i] = x[i * ldx + j], j < columns. */     \
+    void (*pack)(const REAL *x, ptrdiff_t ldx, ptrdiff_t rows, ptrdiff_t n, REAL *y);                                  \
+    void (*transpose)(const REAL *x, ptrdiff_t ldx, ptrdiff_t rows, ptrdiff_t columns, REAL *y, ptrdiff_t ldy);        \
     /* y[i * ldy + f] = bias[f] + sum over s, k of x[pix[i] + seg[s] + k] * w[.., f]; `buf` holds a chunk of it. */    \
     void (*forward)(const REAL *x, const struct tile_patches *p, const REAL *w, const REAL *bias, ptrdiff_t nf,        \
                     REAL *buf, REAL *y, ptrdiff_t ldy);                                                                \

@@ -9,8 +9,12 @@
 #define INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define SHUFFLE(integer, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
 #define UNROLL _Pragma("GCC unroll 32")
+typedef int32_t shuffle_int32_t __attribute__((vector_size(16)));
+typedef int64_t shuffle_int64_t __attribute__((vector_size(16)));
+#define SHUFFLE(integer, a, b, ...) __builtin_shuffle(a, b, (shuffle_##integer){__VA_ARGS__})
 #endif
 
 #define CHAIN 192          /* products that are summed in one go: more would round more, and their weights leave L1, */
@@ -22,21 +26,29 @@
 
 #define REAL float
 #define SQRT sqrtf
+#define DEAL_LOW(a, b) SHUFFLE(int32_t, a, b, 0, 4, 1, 5)
+#define DEAL_HIGH(a, b) SHUFFLE(int32_t, a, b, 2, 6, 3, 7)
 #define INTEGER int32_t
 #define NAME(f) JOIN(f, f32)
 #include "tile_real.h"
 #undef REAL
 #undef SQRT
+#undef DEAL_LOW
+#undef DEAL_HIGH
 #undef INTEGER
 #undef NAME
 
 #define REAL double
 #define SQRT sqrt
+#define DEAL_LOW(a, b) SHUFFLE(int64_t, a, b, 0, 2)
+#define DEAL_HIGH(a, b) SHUFFLE(int64_t, a, b, 1, 3)
 #define INTEGER int64_t
 #define NAME(f) JOIN(f, f64)
 #include "tile_real.h"
 #undef REAL
 #undef SQRT
+#undef DEAL_LOW
+#undef DEAL_HIGH
 #undef INTEGER
 #undef NAME
 
@@ -44,6 +56,7 @@
 #define TEXT(a) TEXT_(a)
 #define FUNCTIONS(suffix, real)                                                                                        \
     {                                                                                                                  \
+        .pack = pack_##suffix, .transpose = transpose_##suffix,                                                        \
         .forward = forward_##suffix, .forward_pool = forward_pool_##suffix, .scatter = scatter_##suffix,               \
         .dweight = dweight_##suffix, .patches = patches_##suffix, .pooled = pooled_##suffix, .gather = gather_##suffix,\
         .winograd_filters = winograd_filters_##suffix, .winograd_forward = winograd_forward_##suffix,                  \

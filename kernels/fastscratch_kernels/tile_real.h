@@ -37,6 +37,7 @@ INLINE void NAME(store_part)(const int whole, REAL *p, VEC v, ptrdiff_t n) {
         memcpy(p, &v, n * sizeof(REAL));
 }
 
+#include "tile_copy.h"
 #include "tile_dense.h"
 #include "tile_sparse.h"
 #include "tile_winograd.h"

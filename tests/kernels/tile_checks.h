@@ -45,6 +45,7 @@ static void NAME(compare)(REAL *got, REAL *wanted, ptrdiff_t n, double rounding)
 
 
 #include "tile_checks_conv.h"
+#include "tile_checks_copy.h"
 #include "tile_checks_norm.h"
 #include "tile_checks_pool.h"
 #include "tile_checks_step.h"
@@ -54,6 +55,8 @@ static const struct {
     const char *name;
     void (*run)(const FUNCTIONS *t, const struct layer *l);
 } NAME(CHECKS)[] = {
+    {"pack", NAME(check_pack)},
+    {"transpose", NAME(check_transpose)},
     {"forward", NAME(check_forward)},
     {"forward_pool", NAME(check_forward_pool)},
     {"scatter", NAME(check_scatter)},
@@ -76,7 +79,7 @@ static const struct {
     {"adam", NAME(check_adam)},
 };
 
-_Static_assert(offsetof(FUNCTIONS, block) == 20 * sizeof(void (*)(void)), "a function of tile.h has no check here");
+_Static_assert(offsetof(FUNCTIONS, block) == 22 * sizeof(void (*)(void)), "a function of tile.h has no check here");
 
 static void NAME(run_checks)(const FUNCTIONS *t) {
     for (ptrdiff_t c = 0; c < COUNT(NAME(CHECKS)); c++) {
