@@ -21,12 +21,10 @@ from drawing import Picture
 from job import TORCH, Job
 from matplotlib.figure import Figure
 from numpy.typing import DTypeLike, NDArray
-from runner import gradients, prepare
+from runner import gradients, loader_of, prepare
 from tabular import Table
 
 from fastscratch.config import TrainConfig
-from fastscratch.data import Loader
-from fastscratch.data.augment import AUGMENTATIONS
 from fastscratch.report.figures import blank, frame
 
 if TYPE_CHECKING:
@@ -68,14 +66,7 @@ def both(job: Job, dtype: DTypeLike) -> tuple[list[float], list[float]]:
     trainer, train = prepare(config, dtype)
     twin = to_torch(trainer.model)
     adam = torch.optim.Adam(twin.parameters(), lr=config.lr)
-    loader = Loader(
-        train,
-        config.batch_size,
-        seed=config.seed,
-        augment=AUGMENTATIONS[config.augment](),
-        normalization=trainer.normalization,
-        dtype=dtype,
-    )
+    loader = loader_of(config, train, trainer.normalization, dtype=dtype)
     here, there = [], []
     with contextlib.closing(loader.epoch(0)) as batches:
         for images, labels in itertools.islice(batches, BATCHES):

@@ -15,7 +15,8 @@ from numpy.typing import DTypeLike, NDArray
 import fastscratch_kernels
 from fastscratch import data, losses, models, run
 from fastscratch.config import CONFIG_FILE, TrainConfig
-from fastscratch.data import ImageDataset, Normalization
+from fastscratch.data import ImageDataset, Loader, Normalization
+from fastscratch.data.augment import AUGMENTATIONS
 from fastscratch.data.catalog import TrainAndTest
 from fastscratch.training import BestCheckpoint, ProgressBar, Trainer, read_model
 
@@ -50,6 +51,12 @@ def train(config: TrainConfig, folder: Path, whole: TrainAndTest | None = None) 
     started = run.start(dataclasses.replace(config, **where), callbacks=[ProgressBar(), *keepers], whole=whole)
     started.fit()
     return started
+
+
+def loader_of(config: TrainConfig, train: ImageDataset, normalization: Normalization, **more: Any) -> Loader:
+    """Return what serves the batches of a config's training run; `more` are further arguments of `Loader`."""
+    augment = AUGMENTATIONS[config.augment]()
+    return Loader(train, config.batch_size, seed=config.seed, augment=augment, normalization=normalization, **more)
 
 
 def prepare(config: TrainConfig, dtype: DTypeLike = np.float32) -> tuple[Trainer, ImageDataset]:

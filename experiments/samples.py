@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,10 @@ from job import Job
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
-from runner import whole
+from runner import loader_of, whole
 
 from fastscratch import run
-from fastscratch.data import Loader, Normalization
-from fastscratch.data.augment import AUGMENTATIONS
+from fastscratch.data import Normalization
 
 if TYPE_CHECKING:
     from findings import Findings
@@ -35,9 +35,7 @@ def measure(job: Job) -> dict[str, str]:
     levels = Normalization(np.zeros(channels), np.full(channels, 1 / 255))  # gives back the 8-bit levels
     sheets = {}
     for name in SHOWN:
-        loader = Loader(
-            train, config.batch_size, seed=config.seed, augment=AUGMENTATIONS[name](), normalization=levels
-        )
+        loader = loader_of(dataclasses.replace(config, augment=name), train, levels)
         with contextlib.closing(loader.epoch(0)) as batches:
             images, _ = next(batches)
         sheets[name] = encoded(laid_out(images.round().astype(np.uint8)))

@@ -24,11 +24,9 @@ import store
 import timings
 from job import ENGINES, FASTSCRATCH, TORCH
 from options import Scoped, endless, main
-from runner import gradients, prepare
+from runner import gradients, loader_of, prepare
 
 from fastscratch.config import TrainConfig
-from fastscratch.data import Loader
-from fastscratch.data.augment import AUGMENTATIONS
 from fastscratch.training import Trainer
 from fastscratch_kernels import available_cores
 
@@ -118,14 +116,7 @@ def seconds_per_step(
     config = TrainConfig(data=data, subsample=share, threads=threads, **work).validate()
     trainer, train = prepare(config)
     step = torch_steps(config, trainer) if engine == TORCH else own_steps(trainer)
-    loader = Loader(
-        train,
-        config.batch_size,
-        seed=config.seed,
-        augment=AUGMENTATIONS[config.augment](),
-        normalization=trainer.normalization,
-        drop_last=True,
-    )
+    loader = loader_of(config, train, trainer.normalization, drop_last=True)
     batches = endless(loader.epoch)
     for images, labels in itertools.islice(batches, WARM_UP):
         step(images, labels)

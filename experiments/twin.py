@@ -15,14 +15,13 @@ import outcome
 import torch
 from job import Job
 from numpy.typing import NDArray
-from runner import test_images, whole
+from runner import loader_of, test_images, whole
 from torch import Tensor
 from torch_steps import loss_of, torch_step
 
 from fastscratch import models, run
 from fastscratch.config import TrainConfig
-from fastscratch.data import ImageDataset, Loader, Normalization
-from fastscratch.data.augment import AUGMENTATIONS
+from fastscratch.data import ImageDataset, Normalization
 from fastscratch.interop.torch import images_to_torch, state_dict_from_torch, to_torch
 from fastscratch.training import Evaluation, History, checkpoint, confusion_matrix
 from fastscratch.training.progress import epoch_line
@@ -56,15 +55,8 @@ class Twin:
         torch.set_num_threads(config.threads or 1)
         self.config, self.file = config, folder / checkpoint.FILE_NAME
         self.train_data, self.valid_data = run.load_data(config, data)
-        normalization = Normalization.from_images(self.train_data.images)
-        self.normalization = normalization
-        self.loader = Loader(
-            self.train_data,
-            config.batch_size,
-            seed=config.seed,
-            augment=AUGMENTATIONS[config.augment](),
-            normalization=normalization,
-        )
+        self.normalization = Normalization.from_images(self.train_data.images)
+        self.loader = loader_of(config, self.train_data, self.normalization)
         self.original = models.build(
             config.model, self.train_data.image_shape, self.train_data.num_classes, config.seed, config.init
         )
