@@ -10,6 +10,7 @@ import agreement
 import augmentation
 import batch_size
 import epochs
+import improved
 import learning_rate
 import losses
 import schedulers
@@ -19,7 +20,7 @@ from job import ENGINES, FASTSCRATCH, TORCH, Job
 
 EXPERIMENTS = tuple(
     module.EXPERIMENT
-    for module in (agreement, subsampled, learning_rate, schedulers, epochs, batch_size, losses, augmentation)
+    for module in (agreement, subsampled, learning_rate, schedulers, epochs, batch_size, losses, augmentation, improved)
 )
 """In the order of the report."""
 

@@ -63,7 +63,7 @@ def prepare(config: TrainConfig, dtype: DTypeLike = np.float32) -> tuple[Trainer
     """Return a trainer that keeps nothing on disk, and its training images, for what is measured beside training."""
     run.use_kernels(config)
     train, _ = run.load_data(config, whole(config.data))
-    model = models.build(config.model, train.image_shape, train.num_classes, config.seed, config.init).astype(dtype)
+    model = models.of_config(config, train.image_shape, train.num_classes).astype(dtype)
     trainer = Trainer(
         model,
         losses.LOSSES[config.loss](label_smoothing=config.label_smoothing),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import drawing
 import reported
 import store
-from claims import FAILS, HOLDS, Verdict
+from claims import FAILS, HOLDS, Check, Verdict
 from job import ENGINES, FASTSCRATCH, TORCH
 from matplotlib.figure import Figure
 from tabular import Table
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from design import Setting
     from findings import Findings
 
-FIELDS = ("batch_size", "augment", "loss", "label_smoothing", "optimizer")
+FIELDS = (
+    "model", "without", "precision", "batch_size", "augment", "loss", "label_smoothing", "optimizer", "momentum",
+    "nesterov", "weight_decay",
+)  # fmt: skip
 """Of a config, what the time of a step depends on."""
 
 TRAINING_IMAGES = 50_000
@@ -30,7 +33,8 @@ TRAINING_IMAGES = 50_000
 
 def work_of(config: TrainConfig) -> dict[str, Any]:
     """Return what the time of a step depends on."""
-    return {name: getattr(config, name) for name in FIELDS}
+    values = config.to_mapping()  # as JSON gives it back
+    return {name: values[name] for name in FIELDS}
 
 
 def file_of(results: Path) -> Path:
@@ -67,6 +71,22 @@ def text(findings: Findings, setting: Setting, engine: str) -> str:
         return "not measured yet"
     found = minutes(store.read(path), findings.experiment.config(setting), engine)
     return "not measured yet" if found is None else f"{found:.1f}"
+
+
+def takes_at_most(setting: str, limit: float) -> Check:
+    """Return a check that a setting's run takes no more than so many minutes on fastscratch."""
+
+    def check(findings: Findings) -> Verdict:
+        path = file_of(findings.folder)
+        timing = store.read(path) if path.exists() else {"rows": []}
+        found = minutes(timing, findings.experiment.config(findings.experiment.setting(setting)), FASTSCRATCH)
+        if found is None:
+            raise store.NotRun("times have not been measured")
+        made = timing["made"]
+        evidence = f"{found:.1f} minutes; {made['cpu']}, {made['threads']} threads, from steps of some seconds"
+        return Verdict(HOLDS if found <= limit else FAILS, evidence)
+
+    return check
 
 
 def by_batch(findings: Findings) -> dict[str, dict[int, float]]:

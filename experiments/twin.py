@@ -57,8 +57,8 @@ class Twin:
         self.train_data, self.valid_data = run.load_data(config, data)
         self.normalization = Normalization.from_images(self.train_data.images)
         self.loader = loader_of(config, self.train_data, self.normalization)
-        self.original = models.build(
-            config.model, self.train_data.image_shape, self.train_data.num_classes, config.seed, config.init
+        self.original = models.of_config(
+            config, self.train_data.image_shape, self.train_data.num_classes
         )
         # This optimizer takes no step: the schedule sets its rate, and PyTorch's follows.
         self.rates = run.make_optimizer(config, self.original)

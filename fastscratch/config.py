@@ -33,6 +33,7 @@ PLANNED_SCHEDULES = ("cosine", "onecycle")
 
 # field -> (the choice it belongs to, the values of that choice that read it)
 BELONGS_TO = {
+    "without": ("model", ("improved",)),
     "momentum": ("optimizer", ("sgd",)),
     "nesterov": ("optimizer", ("sgd",)),
     "step_size": ("schedule", ("step",)),
@@ -62,6 +63,9 @@ class TrainConfig:
         blur.
     model : str
         Network: baseline (the report's CNN) or improved.
+    without : tuple of str
+        Ideas that are left out of the network (model improved): resolution, depth, late-pooling, filter-sizes,
+        width, padding, dropout, batch-norm, global-pooling.
     init : str or None
         How weights are drawn: torch, kaiming_uniform, kaiming_normal, xavier_uniform, xavier_normal, zeros;
         None takes the network's own.
@@ -120,6 +124,7 @@ class TrainConfig:
     validation: float = 0.0
     augment: str = "none"
     model: str = "baseline"
+    without: tuple[str, ...] = ()
     init: str | None = None
     epochs: int = 20
     batch_size: int = 32
@@ -306,6 +311,10 @@ def _check_names(config: TrainConfig) -> None:
         if value not in known:
             extra = ", or a folder of images" if name == "data" else ""
             raise ValueError(f"unknown {name} {value!r}; known: {', '.join(known)}{extra}")
+    from fastscratch.models import IDEAS
+
+    if unknown := [idea for idea in config.without if idea not in IDEAS]:
+        raise ValueError(f"unknown ideas in without: {', '.join(unknown)}; known: {', '.join(IDEAS)}")
 
 
 def known_names() -> dict[str, tuple[str, ...]]:

@@ -128,7 +128,7 @@ def start(config: TrainConfig, *, callbacks: Sequence[Callback] = (), whole: Tra
     if config.data == "auto":
         config = dataclasses.replace(config, data=train.name)
     # What can fail comes before the folder is made, so that a mistake leaves none behind.
-    model = models.build(config.model, train.image_shape, train.num_classes, config.seed, config.init)
+    model = models.of_config(config, train.image_shape, train.num_classes)
     optimizer = make_optimizer(config, model)
     schedule = make_schedule(config, optimizer, math.ceil(len(train) / config.batch_size))
     criterion = losses.LOSSES[config.loss](label_smoothing=config.label_smoothing)

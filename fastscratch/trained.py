@@ -102,7 +102,7 @@ def load(path: str | os.PathLike[str]) -> Trained:
     path = Path(path)
     config = read_run_config(path.parent if path.is_file() else path)
     saved = read_model(path)
-    model = models.build(config.model, saved.image_shape, len(saved.classes), config.seed, config.init)
+    model = models.of_config(config, saved.image_shape, len(saved.classes))
     try:
         model.load_state_dict(saved.weights)
     except ValueError as error:

@@ -3,13 +3,17 @@
 import hashlib
 import math
 
+import improved
 import numpy as np
 import outcome
 import reported
 import samples
+import timings
 from gradient_noise import BATCH_SIZES
 from job import TORCH
 from store import FREE, path_of, write
+
+from fastscratch.config import TrainConfig
 
 MADE = {
     "cpu": "Abacus", "cores": 2, "platform": "Linux", "python": "3.11", "commit": "abc123456", "threads": 2,
@@ -103,11 +107,11 @@ def make_all(plan, results, only=None):
 
 
 def timing():
-    """Return what `timing.py` would have written for batches of all sizes."""
-    work = {"augment": "none", "loss": "cross-entropy", "label_smoothing": 0.0, "optimizer": "adam"}
+    """Return what `timing.py` would have written for batches of all sizes, and for the improved network."""
+    configs = [(TrainConfig(batch_size=size), size) for size in reported.SECONDS] + [(improved.RECIPE, 1000)]
     rows = [
-        {"engine": engine, "work": {"batch_size": size, **work}, "seconds_per_step": [base + size / 1e4] * 3}
+        {"engine": engine, "work": timings.work_of(config), "seconds_per_step": [base + cost / 1e4] * 3}
         for engine, base in (("fastscratch", 0.001), (TORCH, 0.005))
-        for size in reported.SECONDS
+        for config, cost in configs
     ]
     return {"format": outcome.FORMAT, "rows": rows, "made": dict(MADE)}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fastscratch.config import TrainConfig, field_types, known_names, read_config
+from fastscratch.models import IDEAS
 
 
 def test_defaults_are_the_reports_settings():
@@ -31,6 +32,12 @@ def test_every_known_name_is_accepted_and_told_in_the_help():
             assert name in documentation, f"the documentation of {field} does not name {name}"
             options = {"milestones": (1,)} if name == "multistep" else {}
             TrainConfig(**{field: name}, **options).validate()
+
+
+def test_every_idea_is_told_in_the_help():
+    for idea in IDEAS:
+        assert idea in TrainConfig.__doc__
+        assert TrainConfig(model="improved", without=(idea,)).validate().without == (idea,)
 
 
 def test_every_field_is_documented():
@@ -64,6 +71,9 @@ def test_every_field_is_documented():
         ({"optimizer": "adma"}, "unknown optimizer 'adma'; known: sgd, adam, adamw"),
         ({"data": "cifar11"}, "unknown data 'cifar11'; known: auto, .*, or a folder of images"),
         ({"init": "he"}, "unknown init 'he'; known: torch, "),
+        ({"without": ("width",)}, "without belongs to model improved; model is baseline"),
+        ({"model": "improved", "without": ("skips",)}, "unknown ideas in without: skips; known: resolution, "),
+        ({"model": "improved", "without": (3,)}, "each of without must be text, got 3"),
         ({"momentum": 0.9}, "momentum belongs to optimizer sgd; optimizer is adam"),
         ({"gamma": 0.5}, "gamma belongs to schedule step and multistep; schedule is constant"),
         ({"optimizer": "sgd", "nesterov": True}, "nesterov needs momentum above 0, got momentum 0.0"),

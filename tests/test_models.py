@@ -58,6 +58,55 @@ def test_the_improved_network_stays_small_and_keeps_its_promises():
     assert nn.Linear not in kinds
 
 
+def kinds_and_sizes(*without):
+    model = models.improved(without=without)
+    kinds = [type(layer) for layer in model.layers]
+    convolutions = [layer for layer in model.layers if isinstance(layer, nn.Conv2d)]
+    return model, kinds, convolutions
+
+
+def test_each_idea_can_be_left_out_alone():
+    _, whole, filters = kinds_and_sizes()
+    assert [layer.out_channels for layer in filters] == [32, 64, 128, 128, 128, 128, 256, 10]
+    assert [layer.kernel_size[0] for layer in filters] == [3, 3, 3, 3, 3, 5, 1, 1]
+    assert (whole.count(nn.MaxPool2d), whole.count(nn.Dropout), whole.count(nn.BatchNorm2d)) == (2, 3, 7)
+
+    assert kinds_and_sizes("resolution")[2][0].stride == (2, 2)
+    assert len(kinds_and_sizes("depth")[2]) == len(filters) - 3
+    assert kinds_and_sizes("late-pooling")[1].count(nn.MaxPool2d) == 4
+    assert [layer.kernel_size[0] for layer in kinds_and_sizes("filter-sizes")[2]] == [5, 3, 3, 3, 3, 3, 1, 1]
+    assert [layer.out_channels for layer in kinds_and_sizes("width")[2]] == [16, 32, 64, 64, 64, 64, 128, 10]
+    assert [layer.padding[0] for layer in kinds_and_sizes("padding")[2]] == [0, 0, 0, 0, 1, 2, 0, 0]
+    assert nn.Dropout not in kinds_and_sizes("dropout")[1]
+    plain = kinds_and_sizes("batch-norm")
+    assert nn.BatchNorm2d not in plain[1]
+    assert all(layer.bias is not None for layer in plain[2])
+    dense = kinds_and_sizes("global-pooling")[1]
+    assert nn.GlobalAvgPool2d not in dense
+    assert dense[-4:] == [nn.Flatten, nn.Linear, nn.ReLU, nn.Linear]
+
+
+@pytest.mark.parametrize("idea", models.IDEAS)
+def test_without_an_idea_it_still_trains(idea):
+    model = models.build("improved", SMALL, 10, without=[idea])
+    images, labels = images_and_labels(8, SMALL)
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    criterion = losses.CrossEntropyLoss()
+    before = [parameter.value.copy() for parameter in model.parameters()]
+    criterion.forward(model.forward(images), labels)
+    model.backward(criterion.backward(), input_grad=False)
+    optimizer.step()
+    for parameter, old in zip(model.parameters(), before, strict=True):
+        assert not np.array_equal(parameter.value, old), parameter.name
+
+
+def test_ideas_that_are_not_there_are_refused():
+    with pytest.raises(ValueError, match=r"^unknown ideas in without: skips; known: resolution, depth"):
+        models.improved(without=["skips", "width"])
+    with pytest.raises(ValueError, match=r"^without belongs to the improved network, got baseline without width$"):
+        models.build("baseline", SMALL, 10, without=["width"])
+
+
 @pytest.mark.parametrize("name", models.MODELS)
 @pytest.mark.parametrize(("shape", "classes"), [((32, 32, 1), 3), ((24, 40, 4), 7), ((28, 28, 1), 10), (SMALL, 2)])
 def test_they_fit_other_images_and_classes(name, shape, classes):

@@ -101,6 +101,8 @@ def test_verdicts_on_numbers_that_are_known(everything):
     noise = verdicts["small-batches-are-noisy"].evidence
     assert noise.endswith("(in theory 8): 8.0 before training, 8.0 after 1 epoch, 8.0 after 10 epochs")
     assert verdicts["large-batches-are-fast"].word == HOLDS
+    assert verdicts["improved-in-an-hour"].word == HOLDS  # 18 epochs of 391 steps of 0.101 s
+    assert verdicts["improved-in-an-hour"].evidence.startswith("11.8 minutes; Abacus, 2 threads")
     assert verdicts["kl-is-cross-entropy"].word == FAILS
     assert verdicts["blur-does-something"].word == HOLDS
     assert verdicts["same-in-float64"].word == HOLDS

@@ -12,6 +12,8 @@ import timing
 from options import ROOT
 from plan import EXPERIMENTS, Plan, Scope
 
+from fastscratch.models import IDEAS
+
 QUICK = ["--data", "shapes10", "--share", "0.005", "--epochs", "1", "--seeds", "1"]
 
 
@@ -97,8 +99,11 @@ def test_each_work_is_timed_once_on_each_engine_that_does_it(pictures, tmp_path,
     options = timing.Options(data=pictures, results=str(tmp_path), rounds=2)
     works = list(timing.wanted(options))
     assert len({(engine, str(work)) for engine, work in works}) == len(works)
-    assert sum(work["augment"] == "flip-crop" for _, work in works) == 1  # PyTorch does not train it
-    assert sum(work["batch_size"] == 4 for _, work in works) == 2
+    of_the_report = [work for _, work in works if work["model"] == "baseline"]
+    assert sum(work["augment"] == "flip-crop" for work in of_the_report) == 1  # PyTorch does not train it
+    assert sum(work["batch_size"] == 4 for work in of_the_report) == 2
+    without = [work["without"] for _, work in works if work["model"] == "improved" and work["batch_size"] == 128]
+    assert sorted(without) == [[], *([idea] for idea in sorted(IDEAS))]
 
     asked = []
     monkeypatch.setattr(timing, "measured_apart", lambda what: asked.append(what["engine"]) or 0.25)
