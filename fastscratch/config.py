@@ -59,16 +59,16 @@ class TrainConfig:
     validation : float
         Share of the training images to keep apart and validate on; 0 validates on the test images.
     augment : str
-        Random changes to training images: none, report, flip-crop, flip-crop-cutout, hflip, vflip, rotation,
-        blur.
+        Random changes to training images: none, report, flip-crop, flip-shift, flip-crop-cutout, hflip, vflip,
+        rotation, blur.
     model : str
-        Network: baseline (the report's CNN) or improved.
+        Network: baseline (the report's CNN), improved or speedrun.
     without : tuple of str
         Ideas that are left out of the network (model improved): resolution, depth, late-pooling, filter-sizes,
         width, padding, dropout, batch-norm, global-pooling.
     init : str or None
-        How weights are drawn: torch, kaiming_uniform, kaiming_normal, xavier_uniform, xavier_normal, zeros;
-        None takes the network's own.
+        How weights are drawn: torch, kaiming_uniform, kaiming_normal, xavier_uniform, xavier_normal, dirac,
+        zeros; None takes the network's own.
     epochs : int
         Passes over the training images.
     batch_size : int

@@ -1,4 +1,4 @@
-"""The two networks of the report, by name, fitted to a data set's images and classes."""
+"""Networks by name, fitted to a data set's images and classes: the report's two, and one for speed."""
 
 from __future__ import annotations
 
@@ -156,7 +156,67 @@ def improved(
     return nn.Sequential(*_fitted("improved", layers, input_shape, num_classes), seed=seed, fuse=fuse)
 
 
-MODELS: dict[str, Callable[..., nn.Sequential]] = {"baseline": baseline, "improved": improved}
+def speedrun(
+    input_shape: ImageShape = (32, 32, 3),
+    num_classes: int = 10,
+    seed: Seed = 0,
+    init: str = "dirac",
+    fuse: bool = True,
+) -> nn.Sequential:
+    """Return a network that needs few epochs: for the highest accuracy in a given time.
+
+    Parameters
+    ----------
+    input_shape : (H, W, C)
+        Of one image, at least 9 x 9.
+    num_classes : int
+        Width of the last layer.
+    seed : int or numpy.random.Generator
+        Draws the weights.
+    init : str
+        A name of `fastscratch.nn.init.INITIALIZERS`.
+    fuse : bool
+        As in `nn.Sequential`.
+
+    Returns
+    -------
+    nn.Sequential
+        About 2 million parameters for 32 x 32 x 3 images and ten classes. Train it by SGD with Nesterov momentum: the
+        scales of the learning rates in it are meant for that.
+
+    Raises
+    ------
+    ValueError
+        If the images are too small, or a parameter makes no sense.
+
+    Notes
+    -----
+    A whitening layer, three stages of convolution, max-pooling and convolution, with batch norm whose scale is fixed
+    and whose shift learns 64 times as fast, the maximum over what is left of the image, and scores divided by 9. After
+    Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU" (2024), with ReLU in place of GELU and without its
+    averaging of weights; the pieces go back to Page, "How to train your ResNet" (myrtle.ai, 2018 and 2019).
+    """
+
+    def block(inputs: int, outputs: int, pool: bool) -> list[nn.Module]:
+        conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False, init=init)
+        norm = nn.BatchNorm2d(outputs, momentum=0.4, weight_lr_scale=0, bias_lr_scale=64)
+        return [conv, *([nn.MaxPool2d(2)] if pool else []), norm, nn.ReLU()]
+
+    def layers(h: int, w: int) -> list[nn.Module]:
+        whitening = nn.PatchWhitening(input_shape[2], 2)
+        made: list[nn.Module] = [whitening, nn.ReLU()]
+        channels = whitening.bias.size
+        for outputs in (64, 256, 256):
+            made += [*block(channels, outputs, pool=True), *block(outputs, outputs, pool=False)]
+            channels = outputs
+        rest_h, rest_w, _ = nn.Sequential(*made).output_shape((h, w, input_shape[2]))
+        scores = nn.Linear(channels, num_classes, bias=False)
+        return [*made, nn.MaxPool2d((rest_h, rest_w)), nn.Flatten(), scores, nn.Multiply(1 / 9)]
+
+    return nn.Sequential(*_fitted("speedrun", layers, input_shape, num_classes), seed=seed, fuse=fuse)
+
+
+MODELS: dict[str, Callable[..., nn.Sequential]] = {"baseline": baseline, "improved": improved, "speedrun": speedrun}
 """The networks by the names that the command line takes."""
 
 

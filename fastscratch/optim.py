@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,6 +46,16 @@ def _apart(count: int, size: int, dtype: np.dtype[Any]) -> list[Array]:
     room = np.zeros(count * step + _CACHE_LINE, np.uint8)
     start = -room.ctypes.data % _CACHE_LINE
     return [room[at : at + length].view(dtype) for at in range(start, start + count * step, step)]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Flat arrays of equal length, views of an optimizer's: values, gradients, and what it remembers, by name."""
+
+    values: Array
+    gradients: Array
+    state: dict[str, Array]
+    lr_scale: float
 
 
 class Optimizer(ABC):
@@ -88,6 +100,7 @@ class Optimizer(ABC):
         self._starts = starts
         self._waits_for_gradients = True
         self._views: list[tuple[Array, Array]] = []
+        scales = [parameter.lr_scale for parameter in self.parameters]
         for parameter, start, end in zip(self.parameters, starts, ends, strict=True):
             value = values[start:end].reshape(parameter.shape)
             grad = gradients[start:end].reshape(parameter.shape)
@@ -98,8 +111,15 @@ class Optimizer(ABC):
             self._views.append((value, grad))
 
         self._steps = 0
-        self._values, self._gradients = values, gradients
         self._state = dict(zip(self._state_names, state, strict=True))
+        # Parameters that are moved alike, next to each other, are one part, and most often there is only one.
+        firsts = [i for i in range(len(scales)) if i == 0 or scales[i] != scales[i - 1]]
+        bounds = [*(int(starts[i]) for i in firsts), size]
+        self._parts = [
+            _Part(values[a:b], gradients[a:b], {name: array[a:b] for name, array in self._state.items()}, scales[i])
+            for i, (a, b) in zip(firsts, pairwise(bounds), strict=True)
+            if scales[i]
+        ]
 
     @property
     def lr(self) -> float:
@@ -127,7 +147,8 @@ class Optimizer(ABC):
         if self._waits_for_gradients:
             self._check_gradients()
         self._steps += 1
-        self._update()
+        for part in self._parts:
+            self._update(part)
 
     def _check_gradients(self) -> None:
         waiting = self._gradient_bits[self._starts] == _NO_GRADIENT[self._views[0][0].dtype]
@@ -137,11 +158,8 @@ class Optimizer(ABC):
         self._waits_for_gradients = False
 
     @abstractmethod
-    def _update(self) -> None:
-        """Change values and remembered arrays, all flat and of equal length.
-
-        ``self._values``, ``self._gradients``, ``self._state[name]``; ``self._steps`` counts from 1.
-        """
+    def _update(self, part: _Part) -> None:
+        """Change the values of a part, and what is remembered of it; ``self._steps`` counts from 1."""
 
     def state_dict(self) -> dict[str, dict[str, Any]]:
         """Return what a later run needs to go on with the same bits, besides the parameters' values.
@@ -232,11 +250,11 @@ class SGD(Optimizer):
         self._state_names = ("velocity",) if self.momentum else ()
         super().__init__(parameters, lr)
 
-    def _update(self) -> None:
-        velocity = self._state.get("velocity")
-        values, gradients, decay = self._values, self._gradients, self.weight_decay
+    def _update(self, part: _Part) -> None:
+        velocity = part.state.get("velocity")
+        values, lr, decay = part.values, self.lr * part.lr_scale, self.weight_decay / part.lr_scale
         step = kernels.kernel("sgd_step")
-        step(values, gradients, velocity, values, velocity, self.lr, self.momentum, self.nesterov, decay)
+        step(values, part.gradients, velocity, values, velocity, lr, self.momentum, self.nesterov, decay)
 
 
 class Adam(Optimizer):
@@ -293,16 +311,17 @@ class Adam(Optimizer):
         self.weight_decay = check_number("weight_decay", weight_decay, at_least=0.0)
         super().__init__(parameters, lr)
 
-    def _update(self) -> None:
+    def _update(self, part: _Part) -> None:
         beta1, beta2 = self.betas
         c1 = 1.0 - beta1**self._steps
         c2 = math.sqrt(1.0 - beta2**self._steps)
         decoupled = self.decoupled_decay
-        lr, eps, decay = self.lr * c2 / c1, self.eps * c2, 0.0 if decoupled else self.weight_decay
+        lr, eps = self.lr * part.lr_scale * c2 / c1, self.eps * c2
+        decay = 0.0 if decoupled else self.weight_decay / part.lr_scale
         shrink = 1.0 - self.lr * self.weight_decay if decoupled else 1.0
-        values, m, v = self._values, self._state["m"], self._state["v"]
+        values, m, v = part.values, part.state["m"], part.state["v"]
         step = kernels.kernel("adam_step")
-        step(values, self._gradients, m, v, values, m, v, lr, beta1, beta2, eps, decay, shrink)
+        step(values, part.gradients, m, v, values, m, v, lr, beta1, beta2, eps, decay, shrink)
 
 
 class AdamW(Adam):

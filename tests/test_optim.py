@@ -118,6 +118,36 @@ def test_twenty_steps_follow_torch(name, dtype, rng):
 
 
 @pytest.mark.torch
+@pytest.mark.parametrize("name", RULES)
+def test_parameters_with_rates_of_their_own_follow_torch(name, rng):
+    cls, options = RULES[name]
+    ours = make_parameters(rng, np.float64)
+    scales = (3.0, 3.0, 0.0, 0.5)
+    for parameter, scale in zip(ours, scales, strict=True):
+        parameter.lr_scale = scale
+    start = values_of(ours)
+    theirs = [torch.nn.Parameter(torch.tensor(parameter.value)) for parameter in ours]
+    optimizer = cls(ours, **options)
+    rate, decay = optimizer.lr, options.get("weight_decay", 0.01 if cls is AdamW else 0.0)
+    # Decay goes with the rate that all have in common, not with a parameter's own.
+    groups = [
+        {"params": [other], "lr": rate * scale, "weight_decay": decay / scale}
+        for other, scale in zip(theirs, scales, strict=True)
+        if scale
+    ]
+    reference = getattr(torch.optim, cls.__name__)(groups, **options)
+    for _ in range(5):
+        set_gradients(ours, rng)
+        for parameter, other in zip(ours, theirs, strict=True):
+            other.grad = torch.tensor(parameter.grad)
+        optimizer.step()
+        reference.step()
+    for parameter, other, before, scale in zip(ours, theirs, start, scales, strict=True):
+        np.testing.assert_allclose(parameter.value, other.detach().numpy(), rtol=1e-12, atol=1e-15)
+        assert np.array_equal(parameter.value, before) == (scale == 0)
+
+
+@pytest.mark.torch
 @pytest.mark.parametrize(
     ("name", "pairs"),
     [

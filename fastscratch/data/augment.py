@@ -263,6 +263,7 @@ AUGMENTATIONS: dict[str, Callable[[], Transform]] = {
     "none": lambda: Compose(()),
     "report": lambda: Compose((HorizontalFlip(0.25), VerticalFlip(0.25), Rotation(30), GaussianBlur(3, (0.1, 0.25)))),
     "flip-crop": lambda: Compose((HorizontalFlip(0.5), PadCrop(4))),
+    "flip-shift": lambda: Compose((HorizontalFlip(0.5), PadCrop(2))),
     "flip-crop-cutout": lambda: Compose((HorizontalFlip(0.5), PadCrop(4), Cutout(8))),
     "hflip": lambda: HorizontalFlip(0.25),
     "vflip": lambda: VerticalFlip(0.25),

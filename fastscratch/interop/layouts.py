@@ -114,7 +114,7 @@ class _Dense:
 
 # -- a walk through the model ----------------------------------------------------------------------------------------
 
-_UNCHANGED = (nn.ReLU, nn.Dropout, nn.MaxPool2d, nn.AvgPool2d)
+_UNCHANGED = (nn.ReLU, nn.Multiply, nn.Dropout, nn.MaxPool2d, nn.AvgPool2d)
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,9 @@ def _layouts(model: nn.Module, channels: int | None) -> dict[str, _Filters | _De
         if type(layer) is nn.Conv2d:
             layouts[weight] = _Filters()
             return _Activations(layer.out_channels, "images")
+        if type(layer) is nn.PatchWhitening:
+            layouts[weight] = _Filters()
+            return _Activations(layer.bias.size, "images")
         if type(layer) is nn.Linear:
             layouts[weight] = _Dense(_flattened_channels(layer, name, x) if x.kind == "flattened" else 1)
             return _Activations(None, "vectors")

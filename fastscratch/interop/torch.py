@@ -124,6 +124,34 @@ class Residual(torch.nn.Module):
         return y
 
 
+class PatchWhitening(torch.nn.Module):
+    """The twin of `fastscratch.nn.PatchWhitening`, with the filters that it has computed."""
+
+    weight: torch.Tensor
+
+    def __init__(self, weight: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("is_adapted", torch.tensor(False))
+        self.bias = torch.nn.Parameter(torch.zeros(len(weight)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the whitened patches."""
+        return torch.nn.functional.conv2d(x, self.weight, self.bias)
+
+
+class Multiply(torch.nn.Module):
+    """The twin of `fastscratch.nn.Multiply`: ``factor * x``."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the product."""
+        return self.factor * x
+
+
 def to_torch(model: nn.Module, channels: int | None = None) -> torch.nn.Module:
     """Return a PyTorch model of the same architecture with the same weights, in the same mode.
 
@@ -190,7 +218,9 @@ _TWINS: dict[type[nn.Module], Callable[[Any], torch.nn.Module]] = {
     nn.MaxPool2d: lambda layer: torch.nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding),
     nn.AvgPool2d: _avg_pool,
     nn.GlobalAvgPool2d: lambda layer: torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()),
+    nn.PatchWhitening: lambda layer: PatchWhitening(images_to_torch(layer.weight.transpose(3, 0, 1, 2))),
     nn.ReLU: lambda layer: torch.nn.ReLU(),
+    nn.Multiply: lambda layer: Multiply(layer.factor),
     nn.Dropout: lambda layer: torch.nn.Dropout(layer.p),
     nn.Flatten: lambda layer: torch.nn.Flatten(),
     nn.Sequential: lambda layer: torch.nn.Sequential(*map(_build, layer.layers)),

@@ -1,6 +1,6 @@
 """Layers: each with its forward and its backward pass written out."""
 
-from .activation import ReLU
+from .activation import Multiply, ReLU
 from .container import Residual, Sequential
 from .conv import Conv2d
 from .dropout import Dropout
@@ -8,6 +8,7 @@ from .linear import Flatten, Linear
 from .module import Module, Parameter, no_grad
 from .norm import BatchNorm2d
 from .pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from .whitening import PatchWhitening
 
 __all__ = [
     "AvgPool2d",
@@ -19,7 +20,9 @@ __all__ = [
     "Linear",
     "MaxPool2d",
     "Module",
+    "Multiply",
     "Parameter",
+    "PatchWhitening",
     "ReLU",
     "Residual",
     "Sequential",

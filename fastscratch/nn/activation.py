@@ -1,6 +1,8 @@
-"""The activation layer."""
+"""Layers that change each number by itself."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -37,3 +39,48 @@ class ReLU(Module):
     def flops(self, input_shape: Shape) -> int:
         """Return one comparison a number."""
         return int(np.prod(input_shape))
+
+
+class Multiply(Module):
+    """Multiply every number by a constant.
+
+    Parameters
+    ----------
+    factor : float
+        Finite and not 0.
+
+    Notes
+    -----
+    Before a softmax it is a temperature, ``1 / factor``: with a factor below 1 the layers before it may make large
+    scores without the probabilities being sure of themselves, and their gradients are that much smaller.
+    """
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        if not (factor and math.isfinite(factor)):
+            raise ValueError(f"factor must be finite and not 0, got {factor}")
+        self.factor = float(factor)
+
+    def forward(self, x: Array) -> Array:
+        """Return ``factor * x`` for `x` of any shape."""
+        check_float(self, x)
+        self.save_for_backward(x.shape)
+        y: Array = x * x.dtype.type(self.factor)
+        return y
+
+    def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
+        """Return ``factor * dy``."""
+        (shape,) = self.saved()
+        check_gradient(self, dy, shape)
+        return dy * dy.dtype.type(self.factor) if input_grad else None
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return `input_shape`."""
+        return input_shape
+
+    def flops(self, input_shape: Shape) -> int:
+        """Return one multiplication a number."""
+        return int(np.prod(input_shape))
+
+    def __repr__(self) -> str:
+        return f"Multiply({self.factor:g})"

@@ -49,6 +49,11 @@ class Sequential(Module):
         self._initialized = True
         return super().initialize(seed)
 
+    def adapt(self, images: Array) -> None:
+        """Show training images to the first layer, the only one that sees images."""
+        if self.layers:
+            self.layers[0].adapt(images)
+
     def forward(self, x: Array) -> Array:
         """Return the output of the last layer."""
         if not self._initialized:

@@ -47,6 +47,9 @@ class Parameter:
     ----------
     name : str
         "weight"; inside a container the dotted path, "0.weight".
+    lr_scale : float
+        How many times as fast as others an optimizer moves it, at first 1. Weight decay does not count so; with 0 the
+        parameter stays as it is.
     value : ndarray
     grad : ndarray or None
         Of the same shape; set by `Module.backward`.
@@ -62,6 +65,7 @@ class Parameter:
         if (value is None) == (shape is None or draw is None):
             raise ValueError("a Parameter takes either a value, or a shape and a function that draws it")
         self.name = ""
+        self.lr_scale = 1.0
         self.grad: Array | None = None
         self.shape: Shape = value.shape if value is not None else tuple(shape or ())
         self._value = value
@@ -261,6 +265,15 @@ class Module(ABC):
 
     def seed(self, generator: np.random.Generator) -> None:  # noqa: B027 - a layer need not have one
         """Take from `generator` what a forward pass will draw from; most layers draw nothing."""
+
+    def adapt(self, images: Array) -> None:  # noqa: B027 - most layers need nothing of the kind
+        """Take from training images what must be known before the first step, as `PatchWhitening` does.
+
+        Parameters
+        ----------
+        images : ndarray of shape (N, H, W, C)
+            As this module will see them. `Trainer.fit` hands normalized ones to a network that was not trained yet.
+        """
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode, here and in all modules inside; ``mode=False`` is `eval`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -23,6 +24,8 @@ class BatchNorm2d(Module):
         Added to the variance, so that a constant channel divides by something.
     momentum : float
         Share of the new batch in the running statistics, between 0 and 1.
+    weight_lr_scale, bias_lr_scale : float
+        How many times as fast as other parameters weight and bias learn, at least 0; see `Parameter`.
 
     Attributes
     ----------
@@ -47,16 +50,28 @@ class BatchNorm2d(Module):
 
     buffer_names: ClassVar[tuple[str, ...]] = ("running_mean", "running_var", "num_batches_tracked")
 
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        *,
+        weight_lr_scale: float = 1.0,
+        bias_lr_scale: float = 1.0,
+    ) -> None:
         super().__init__()
         self.num_features = check_size("num_features", num_features)
         if not eps > 0:
             raise ValueError(f"eps must be positive, got {eps}")
         if not 0 <= momentum <= 1:
             raise ValueError(f"momentum must lie between 0 and 1, got {momentum}")
+        for name, scale in (("weight_lr_scale", weight_lr_scale), ("bias_lr_scale", bias_lr_scale)):
+            if not 0 <= scale < math.inf:
+                raise ValueError(f"{name} must be at least 0 and finite, got {scale}")
         self.eps, self.momentum = float(eps), float(momentum)
         self.weight = Parameter(np.ones(num_features, dtype=np.float32))
         self.bias = Parameter(np.zeros(num_features, dtype=np.float32))
+        self.weight.lr_scale, self.bias.lr_scale = float(weight_lr_scale), float(bias_lr_scale)
         self.running_mean: Array = np.zeros(num_features, dtype=np.float32)
         self.running_var: Array = np.ones(num_features, dtype=np.float32)
         self.num_batches_tracked: Array = np.zeros((), dtype=np.int64)
@@ -123,4 +138,6 @@ class BatchNorm2d(Module):
         return 4 * int(np.prod(input_shape))
 
     def __repr__(self) -> str:
-        return f"BatchNorm2d({self.num_features})"
+        scales = {"weight": self.weight.lr_scale, "bias": self.bias.lr_scale}
+        other = "".join(f", {name}_lr_scale={scale:g}" for name, scale in scales.items() if scale != 1)
+        return f"BatchNorm2d({self.num_features}{other})"

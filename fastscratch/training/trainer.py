@@ -62,8 +62,8 @@ class Trainer:
     callbacks : iterable of Callback
         What else happens, in this order.
     checkpoint : path-like, optional
-        Folder for ``checkpoint.safetensors``, written when `fit` starts (so a folder that cannot be written shows at
-        once), after every epoch, and when a signal ends the run. Without it nothing is written.
+        Folder for ``checkpoint.safetensors``, written when `fit` starts, so that faults show at once, after every
+        epoch, and when a signal ends the run. Without it nothing is written.
     checkpoint_every : int, optional
         Steps between further checkpoints.
     config : mapping, optional
@@ -73,12 +73,10 @@ class Trainer:
 
     Attributes
     ----------
-    history : History
-        What was measured so far.
+    history, state : History, Position
+        What was measured so far, and where the run stands.
     checkpoint : CheckpointFolder
         Where the state is kept; its `file` is None without a folder.
-    state : Position
-        Where the run stands.
     epochs, batches_per_epoch, images_per_epoch : int
         Of the `fit` under way, or the last one.
     stop_reason : str or None
@@ -212,7 +210,7 @@ class Trainer:
         return self.history
 
     def stop(self, reason: str) -> None:
-        """End the `fit` under way after its current epoch; for callbacks. The `reason` is shown to the user."""
+        """End the `fit` under way after its current epoch; for callbacks. Users are shown the `reason`."""
         self.stop_reason = reason
 
     def _train_epoch(self, loader: Loader) -> None:
@@ -334,6 +332,8 @@ class Trainer:
         self._data = data
         if self.normalization is None:
             self.normalization = Normalization.from_images(train.images)
+        some = train.images[:: max(1, len(train) // 5000)]  # enough to measure what patches look like
+        self.model.adapt(self.normalization.apply(some, evaluation.model_dtype(self.model)))
 
     def _end_if_signalled(self, written: bool = False) -> None:
         """Raise TrainingInterrupted if a signal has come, with a checkpoint of where the run stands."""

@@ -16,7 +16,7 @@ WRITTEN = {
 }
 """backend -> the algorithms it has."""
 
-LEAST_CHANNELS = 32
+LEAST_CHANNELS = 16
 """Channels and filters that repay Winograd's transforms, which are made once for all of them."""
 
 MOST_PRODUCTS = 0.7

@@ -286,7 +286,7 @@ def test_compose_applies_in_order_with_one_generator(rng):
 
 def test_names():
     assert list(AUGMENTATIONS) == [
-        *("none", "report", "flip-crop", "flip-crop-cutout"),
+        *("none", "report", "flip-crop", "flip-shift", "flip-crop-cutout"),
         *("hflip", "vflip", "rotation", "blur"),
     ]
     assert AUGMENTATIONS["report"]() == Compose(

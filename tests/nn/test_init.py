@@ -29,7 +29,7 @@ def draw(name, shape, role="weight", seed=7, fan_shape=None):
 
 
 def test_every_scheme_is_tested():
-    assert set(INITIALIZERS) == {*SCHEMES, "zeros"}
+    assert set(INITIALIZERS) == {*SCHEMES, "dirac", "zeros"}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -53,12 +53,27 @@ def test_biases(name):
     bias = draw(name, (20_000,), role="bias", fan_shape=(5, 5, 32, 64))
     assert bias.shape == (20_000,)
     assert bias.dtype == np.float32
-    if name == "torch":
+    if name in ("torch", "dirac"):
         bound = 1 / math.sqrt(5 * 5 * 32)
         assert 0.999 * bound < np.abs(bias).max() <= bound * (1 + 1e-6)
         assert bias.std() == pytest.approx(bound / math.sqrt(3), rel=0.02)
     else:
         assert not bias.any()
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 4, 9), (2, 5, 4, 4), (3, 1, 7, 3)])
+def test_the_first_filters_of_dirac_pass_a_channel_each(shape):
+    weight = draw("dirac", shape)
+    passed = min(shape[2:])
+    layer = nn.Conv2d(shape[2], shape[3], shape[:2], padding=(shape[0] // 2, shape[1] // 2), bias=False)
+    layer.weight.value = weight
+    x = np.random.default_rng(0).standard_normal((2, 6, 5, shape[2])).astype(np.float32)
+    np.testing.assert_array_equal(layer.forward(x)[:, :6, :5, :passed], x[..., :passed])
+    np.testing.assert_array_equal(weight[..., passed:], draw("torch", shape)[..., passed:])
+
+
+def test_dense_layers_of_dirac_are_torchs():
+    np.testing.assert_array_equal(draw("dirac", (20, 30)), draw("torch", (20, 30)))
 
 
 def test_zeros_are_zeros():
@@ -116,7 +131,7 @@ def test_fans_of_one_are_enough():
     assert 0 < abs(weight.item()) <= 1
 
 
-@pytest.mark.parametrize("name", [name for name in INITIALIZERS if name != "zeros"])
+@pytest.mark.parametrize("name", SCHEMES)
 def test_a_layers_weights_are_of_its_own_fans(name):
     std_of = SCHEMES[name][1]
     conv = nn.Conv2d(16, 64, (3, 5), groups=4, init=name).initialize(1)
@@ -131,7 +146,7 @@ def quantiles(values):
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("name", [name for name in INITIALIZERS if name not in ("torch", "zeros")])
+@pytest.mark.parametrize("name", [name for name in SCHEMES if name != "torch"])
 def test_same_distribution_as_torch_init(name):
     # PyTorch's filters are (F, C, KH, KW); the fans are the same numbers.
     theirs = torch.empty(96, 16, 3, 5)

@@ -185,7 +185,8 @@ def test_astype_converts_parameters_and_buffers(case):
         assert parameter.value.dtype == np.float64
         assert parameter.grad is None
     for name, buffer in layer.buffers().items():
-        assert buffer.dtype == (np.int64 if name.endswith("num_batches_tracked") else np.float64)
+        kept = {"num_batches_tracked": np.int64, "is_adapted": np.bool_}
+        assert buffer.dtype == kept.get(name.rpartition(".")[2], np.float64)
     y64 = layer(x.astype(np.float64))
     assert y64.dtype == np.float64
     np.testing.assert_allclose(y64, y, rtol=1e-4, atol=1e-5)
