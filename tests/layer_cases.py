@@ -133,6 +133,12 @@ LAYERS = [
         ),
         (3, 5, 8, 2),
     ),
+    LayerCase(
+        "mirrored-scores",
+        lambda: nn.Mirrored(nn.Conv2d(2, 3, (3, 2)), nn.ReLU(), nn.GlobalAvgPool2d(), nn.Linear(3, 4)),
+        (3, 5, 4, 2),
+    ),
+    LayerCase("mirrored-one_image_one_channel", lambda: nn.Mirrored(nn.Conv2d(1, 2, 2), nn.Flatten()), (1, 3, 4, 1)),
     LayerCase("residual-identity", lambda: nn.Residual(_block(3)), (2, 4, 3, 3)),
     LayerCase(
         "residual-projection",

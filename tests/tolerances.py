@@ -88,6 +88,8 @@ LAYERS = {
     ("Multiply", "float64"): EXACT,
     ("Flatten", "float32"): EXACT,
     ("Flatten", "float64"): EXACT,
+    ("Mirrored", "float32"): Tolerance(1e-5, 2e-5),
+    ("Mirrored", "float64"): Tolerance(1e-12, 1e-13),
     ("Residual", "float32"): Tolerance(1e-5, 1e-5),
     ("Residual", "float64"): Tolerance(1e-12, 1e-12),
     ("Sequential", "float32"): Tolerance(1e-5, 2e-5),

@@ -147,7 +147,7 @@ def _layouts(model: nn.Module, channels: int | None) -> dict[str, _Filters | _De
             return _Activations(None, "vectors")
         if type(layer) is nn.Flatten:
             return replace(x, kind="flattened") if x.kind == "images" else x
-        if type(layer) is nn.Sequential:
+        if type(layer) in (nn.Sequential, nn.Mirrored):
             for child, inner in layer.children():
                 x = walk(inner, f"{name}.{child}" if name else child, x)
             return x

@@ -124,6 +124,20 @@ class Residual(torch.nn.Module):
         return y
 
 
+class Mirrored(torch.nn.Sequential):
+    """The twin of `fastscratch.nn.Mirrored`: in evaluation mode the mean over each image and its mirror image."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the output of the last layer, or the mean of both."""
+        y = self._plain(x)
+        return y if self.training else (y + self._plain(x.flip(3))) / 2
+
+    def _plain(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self:
+            x = layer(x)
+        return x
+
+
 class PatchWhitening(torch.nn.Module):
     """The twin of `fastscratch.nn.PatchWhitening`, with the filters that it has computed."""
 
@@ -224,6 +238,7 @@ _TWINS: dict[type[nn.Module], Callable[[Any], torch.nn.Module]] = {
     nn.Dropout: lambda layer: torch.nn.Dropout(layer.p),
     nn.Flatten: lambda layer: torch.nn.Flatten(),
     nn.Sequential: lambda layer: torch.nn.Sequential(*map(_build, layer.layers)),
+    nn.Mirrored: lambda layer: Mirrored(*map(_build, layer.layers)),
     nn.Residual: _residual,
 }
 

@@ -1,7 +1,7 @@
 """Layers: each with its forward and its backward pass written out."""
 
 from .activation import Multiply, ReLU
-from .container import Residual, Sequential
+from .container import Mirrored, Residual, Sequential
 from .conv import Conv2d
 from .dropout import Dropout
 from .linear import Flatten, Linear
@@ -19,6 +19,7 @@ __all__ = [
     "GlobalAvgPool2d",
     "Linear",
     "MaxPool2d",
+    "Mirrored",
     "Module",
     "Multiply",
     "Parameter",

@@ -1,10 +1,11 @@
-"""Modules that hold modules: Sequential, one after the other, and Residual, beside a shortcut."""
+"""Modules that hold modules: Sequential and Mirrored, one after the other, and Residual, beside a shortcut."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from . import fuse as fusion
+from .checks import check_images
 from .module import Array, Module, Shape
 
 
@@ -96,7 +97,42 @@ class Sequential(Module):
         return self.layers[index]
 
     def __repr__(self) -> str:
-        return f"Sequential({', '.join(map(repr, self.layers))})"
+        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
+
+
+class Mirrored(Sequential):
+    """Layers one after the other, which in evaluation mode are shown the mirror image of each image as well.
+
+    Parameters
+    ----------
+    *layers, seed, fuse
+        As in `Sequential`.
+
+    Notes
+    -----
+    In evaluation mode ``y = (f(x) + f(x mirrored left to right)) / 2``, in training mode ``y = f(x)``. What a network
+    holds an image for should not hang on the side that a thing looks to, and the mean of two answers is wrong less
+    often than one; it takes twice the time. Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep
+    convolutional neural networks" (2012), average over mirror images and crops.
+    """
+
+    def forward(self, x: Array) -> Array:
+        """Return the output of the last layer for `x` (N, H, W, C), or in evaluation mode the mean of both."""
+        check_images(self, x)
+        self.save_for_backward(self.training)
+        if self.training:
+            return super().forward(x)
+        y = super().forward(np.concatenate([x, x[:, :, ::-1]]))  # (2 N, ...): images, then mirror images
+        mean: Array = (y[: len(x)] + y[len(x) :]) / 2
+        return mean
+
+    def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
+        """Set the gradient of every parameter, and return that of the input."""
+        (training,) = self.saved()
+        if training:
+            return super().backward(dy, input_grad)
+        dx = super().backward(np.concatenate([dy, dy]) / 2, input_grad)
+        return None if dx is None else dx[: len(dy)] + dx[len(dy) :, :, ::-1]
 
 
 class Residual(Module):

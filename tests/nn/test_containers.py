@@ -52,6 +52,18 @@ def test_layers_run_one_after_the_other_and_back():
     np.testing.assert_allclose(first.weight.grad, x.T @ dhidden, rtol=1e-5, atol=1e-6)
 
 
+def test_mirrored_in_evaluation_is_the_mean_over_an_image_and_its_mirror_image():
+    layers = nn.Conv2d(2, 3, 2), nn.Flatten(), nn.Linear(24, 4)
+    plain, both = nn.Sequential(*layers, seed=1), nn.Mirrored(*layers)
+    x = normal(5, 3, 5, 2)
+    np.testing.assert_array_equal(both.train()(x), plain(x))
+    wanted = (plain(x) + plain(np.ascontiguousarray(x[:, :, ::-1]))) / 2
+    np.testing.assert_allclose(both.eval()(x), wanted, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(both(x), both(np.ascontiguousarray(x[:, :, ::-1])), rtol=1e-6, atol=1e-6)
+    with pytest.raises(ValueError, match=r"takes \(N, H, W, C\), got shape \(5, 6\)"):
+        nn.Mirrored(nn.Linear(6, 2)).forward(normal(5, 6))
+
+
 def test_it_can_be_looked_into():
     layers = nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)
     model = nn.Sequential(*layers)
