@@ -14,13 +14,17 @@ import improved
 import learning_rate
 import losses
 import schedulers
+import speed_run
 import subsampled
 from design import Experiment, Setting
 from job import ENGINES, FASTSCRATCH, TORCH, Job
 
 EXPERIMENTS = tuple(
     module.EXPERIMENT
-    for module in (agreement, subsampled, learning_rate, schedulers, epochs, batch_size, losses, augmentation, improved)
+    for module in (
+        *(agreement, subsampled, learning_rate, schedulers, epochs, batch_size, losses, augmentation),
+        *(improved, speed_run),
+    )
 )
 """In the order of the report."""
 

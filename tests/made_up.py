@@ -8,6 +8,7 @@ import numpy as np
 import outcome
 import reported
 import samples
+import speed_run
 import timings
 from gradient_noise import BATCH_SIZES
 from job import TORCH
@@ -107,8 +108,10 @@ def make_all(plan, results, only=None):
 
 
 def timing():
-    """Return what `timing.py` would have written for batches of all sizes, and for the improved network."""
+    """Return what `timing.py` would have written for batches of all sizes, and for the other networks."""
     configs = [(TrainConfig(batch_size=size), size) for size in reported.SECONDS] + [(improved.RECIPE, 1000)]
+    speed = speed_run.EXPERIMENT
+    configs += [(speed.config(setting), 10_000) for setting in speed.settings]
     rows = [
         {"engine": engine, "work": timings.work_of(config), "seconds_per_step": [base + cost / 1e4] * 3}
         for engine, base in (("fastscratch", 0.001), (TORCH, 0.005))
