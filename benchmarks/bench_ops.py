@@ -15,19 +15,27 @@ import numpy as np
 import pytest
 from engine_fastscratch import FastscratchEngine
 from record import Section
-from shapes import ALL, BLOCKS, CONVOLUTIONS, DENSE, PATCHES, POOLINGS, AnyShape, key
+from shapes import ALL, BLOCKS, CONVOLUTIONS, DENSE, FLAT, PATCHES, POOLINGS, AnyShape, Flat, key
 from tasks import Task
 
 import fastscratch_kernels as kernels
 
-ENGINES = ("numpy", "numba", "cython", "torch-contiguous", "torch-channels_last")
+ENGINES = ("numpy", "numba", "cython", "torch-contiguous", "torch-channels_last", "jax")
 # float64 is for gradient checks; that its kernels are no slower than they should be shows on the small network.
 FLOAT64 = tuple(
     key(shape)
     for shape in (*CONVOLUTIONS, *BLOCKS, *POOLINGS, *DENSE, *PATCHES)
     if shape.name.startswith("baseline")
 )
-CASES = [("float32", name) for name in ALL] + [("float64", name) for name in FLOAT64]
+CASES = [
+    (dtype, name, backward)
+    for dtype, names in (("float32", ALL), ("float64", FLOAT64))
+    for name in names
+    for backward in (False, True)
+    if not (backward and isinstance(shape := ALL[name], Flat) and not shape.both_ways)
+]
+WAYS = ("forward", "backward")
+NOT_IN_JAX = frozenset(key(shape) for shape in FLAT if shape.op != "log_softmax")
 TOLERANCE = {"float32": 1e-4, "float64": 1e-11}
 """Largest difference from the NumPy kernels, relative to the largest number."""
 
@@ -39,6 +47,11 @@ def _engine(name: str) -> Any:
         from engine_torch import TorchEngine
 
         return TorchEngine(name.removeprefix("torch-"))
+    if name == "jax":
+        pytest.importorskip("jax")
+        from engine_jax import JaxEngine
+
+        return JaxEngine()
     if (reason := kernels.backends()[name]) is not None:
         pytest.skip(reason)
     return FastscratchEngine(name)
@@ -79,8 +92,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
-@pytest.mark.parametrize(("dtype", "name"), CASES, ids=[f"{name}-{dtype}" for dtype, name in CASES])
+@pytest.mark.parametrize(
+    ("dtype", "name", "backward"), CASES, ids=[f"{name}-{dtype}-{WAYS[backward]}" for dtype, name, backward in CASES]
+)
 def bench_op(
     benchmark: Any,
     request: pytest.FixtureRequest,
@@ -97,11 +111,15 @@ def bench_op(
     batch = 1 if quick else shape.batch
     _wanted(name, batch, dtype, backward)  # before the engine chooses its backend
     side = _engine(engine)
+    if engine == "jax" and name in NOT_IN_JAX:
+        pytest.skip("left to other libraries by JAX")
+    if engine == "jax" and not quick and threads != kernels.available_cores():
+        pytest.skip("JAX keeps the threads that it began with")
     _set_threads(engine, threads)
     task = side.op(shape, batch, dtype, backward)
     _check(task, name, batch, dtype, backward)
 
-    way = "backward" if backward else "forward"
+    way = WAYS[backward]
     benchmark.group = f"{name} {way}, batch {batch}, {dtype}, threads: {threads}"
     work = _work(shape, batch, dtype, backward)
     benchmark.extra_info.update(work | {"engine": engine, "threads": threads, "batch": batch})

@@ -8,8 +8,8 @@ import numpy as np
 from loading import NORMALIZATION, endless, moments, random_levels
 from networks import CLASSES, IMAGE_SHAPE, NETWORKS, random_images
 from rungs import Rung, build
-from shapes import AnyShape, Conv, Dense, Norm, Patches, inputs
-from tasks import LEARNING_RATE, Batches, Task
+from shapes import AnyShape, Conv, Dense, Flat, Norm, Patches, inputs
+from tasks import LEARNING_RATE, SGD, STEP_RATE, Batches, Task
 
 import fastscratch_kernels as kernels
 from fastscratch import losses, models, optim
@@ -84,7 +84,8 @@ class FastscratchEngine:
 
         def result() -> list[np.ndarray]:
             out = call()
-            return [array for array in out if array is not None] if isinstance(out, tuple) else [out]
+            arrays = [array for array in out if array is not None] if isinstance(out, tuple) else [out]
+            return [array.copy() for array in arrays] if isinstance(shape, Flat) else arrays  # steps are taken in place
 
         return Task(call, result)
 
@@ -116,7 +117,24 @@ class Learner:
         return self._model.forward(images).argmax(axis=1)
 
 
+def _flat(shape: Flat, arrays: dict[str, np.ndarray], backward: bool) -> Any:
+    x, others = arrays["x"], {name: array for name, array in arrays.items() if name != "x"}
+    if shape.op == "log_softmax":
+        log_p = kernels.log_softmax(x)
+        return lambda: kernels.cross_entropy_backward(log_p, arrays["q"]) if backward else kernels.log_softmax(x)
+    if shape.op == "sgd_step":
+        how = SGD | {"out": x, "out_velocity": arrays["velocity"]}
+        return lambda: kernels.sgd_step(x, **others, lr=STEP_RATE, **how)
+    if shape.op == "adam_step":
+        how = {"out": x, "out_m": arrays["m"], "out_v": arrays["v"]}
+        return lambda: kernels.adam_step(x, **others, lr=STEP_RATE, **how)
+    function = getattr(kernels, shape.op)
+    return lambda: function(x, **others)
+
+
 def _forward(shape: AnyShape, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(shape, Flat):
+        return _flat(shape, arrays, backward=False)
     x = arrays["x"]
     if isinstance(shape, Conv):
         function, w, b, how = getattr(kernels, shape.op), arrays["w"], arrays["b"], shape.windows
@@ -136,6 +154,8 @@ def _forward(shape: AnyShape, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def _backward(shape: AnyShape, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(shape, Flat):
+        return _flat(shape, arrays, backward=True)
     x, dy = arrays["x"], arrays["dy"]
     if isinstance(shape, Conv):
         w, how, input_grad = arrays["w"], shape.windows, not shape.first

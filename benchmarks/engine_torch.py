@@ -13,14 +13,17 @@ import numpy as np
 import torch
 from loading import endless, moments
 from networks import CLASSES, IMAGE_SHAPE, NETWORKS, random_images, torch_twin
-from shapes import AnyShape, Conv, Dense, Norm, Patches, inputs
-from tasks import LEARNING_RATE, Batches, Task
+from shapes import LEVEL_MEAN, LEVEL_STD, AnyShape, Conv, Dense, Flat, Norm, Patches, inputs
+from tasks import LEARNING_RATE, SGD, STEP_RATE, Batches, Task
 
 from fastscratch import models
 from fastscratch.interop.torch import images_from_torch
 
 aten: Any = torch.ops.aten
 EPS = 1e-5
+LATE_STEP = 1e9
+"""Of Adam: so late that its moments need no correction, which `adam_step` leaves to its caller."""
+
 FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -161,7 +164,43 @@ class Learner:
         return self._model(self._tensor(images)).argmax(1).numpy()
 
 
+def _flat(shape: Flat, t: dict[str, torch.Tensor], backward: bool) -> Callable[[], Any]:
+    x = t["x"]
+    if shape.op == "log_softmax":
+        log_p = aten._log_softmax(x, 1, False)
+        if not backward:
+            return lambda: aten._log_softmax(x, 1, False)
+        return lambda: aten._log_softmax_backward_data(t["q"] / -len(x), log_p, 1, x.dtype)
+    if shape.op == "sgd_step":
+        how = {"lr": STEP_RATE, "momentum": SGD["momentum"], "nesterov": SGD["nesterov"], "weight_decay": SGD["decay"]}
+        how |= {"dampening": 0.0, "maximize": False, "is_first_step": False}
+        return lambda: (torch._fused_sgd_([x], [t["grad"]], [t["velocity"]], **how), x, t["velocity"])[1:]
+    if shape.op == "adam_step":
+        how = {"lr": STEP_RATE, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.0, "eps": 1e-8}
+        how |= {"amsgrad": False, "maximize": False}
+        step = [torch.tensor(LATE_STEP)]
+        moments = [t["m"]], [t["v"]]
+        return lambda: (torch._fused_adam_([x], [t["grad"]], *moments, [], step, **how), x, t["m"], t["v"])[1:]
+    if shape.op == "look_up_levels":
+        dtype = t["table"].dtype
+        return lambda: x.to(dtype).div_(255).sub_(LEVEL_MEAN).div_(LEVEL_STD)
+    reach, size = 4, shape.sizes[0]
+    places = list(zip(*(t[name].tolist() for name in ("tops", "lefts", "mirrored")), strict=True))
+
+    def cropped() -> torch.Tensor:
+        padded = torch.nn.functional.pad(x, [reach] * 4)
+        cuts = [
+            image[:, top + reach : top + reach + size, left + reach : left + reach + size]
+            for image, (top, left, _) in zip(padded, places, strict=True)
+        ]
+        return torch.stack([cut.flip(2) if place[2] else cut for cut, place in zip(cuts, places, strict=True)])
+
+    return cropped
+
+
 def _forward(shape: AnyShape, t: dict[str, torch.Tensor]) -> Callable[[], Any]:
+    if isinstance(shape, Flat):
+        return _flat(shape, t, backward=False)
     x = t["x"]
     if isinstance(shape, Conv):
         w, b, how = t["w"], t["b"], (shape.stride, shape.padding, 1, shape.groups)
@@ -181,6 +220,8 @@ def _forward(shape: AnyShape, t: dict[str, torch.Tensor]) -> Callable[[], Any]:
 
 
 def _backward(shape: AnyShape, t: dict[str, torch.Tensor]) -> Callable[[], Any]:
+    if isinstance(shape, Flat):
+        return _flat(shape, t, backward=True)
     x, dy = t["x"], t["dy"]
     if isinstance(shape, Conv):
         w, mask = t["w"], [not shape.first, True, True]
@@ -234,6 +275,8 @@ def _first_place(out: Any) -> int:
 
 def _array(tensor: torch.Tensor, shape: AnyShape, backward: bool, place: int) -> np.ndarray:
     """Return what an op gave in this project's layout."""
+    if isinstance(shape, Flat):
+        return images_from_torch(tensor)  # a copy: steps are taken in place
     if backward and place == 1:  # the gradient of the weights
         array = tensor.numpy()
         return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T

@@ -222,7 +222,70 @@ class Norm:
         return 4 * (5 if backward else 3) * int(np.prod(self.input_shape(batch)))
 
 
-AnyShape = Conv | Pool | Dense | Patches | Norm
+@dataclass(frozen=True)
+class Flat:
+    """An op that treats numbers one by one, or row by row: softmax, an optimizer's step, the making of a batch.
+
+    Attributes
+    ----------
+    name, op : str
+        As of the others.
+    sizes : tuple of int
+        Of one image's numbers, or of all the parameters that a step changes.
+    flops_each, bytes_each : (int, int)
+        Operations and bytes a number, forward and backward; 0 backward where there is no way back.
+    """
+
+    name: str
+    op: str
+    sizes: Shape
+    flops_each: tuple[int, int]
+    bytes_each: tuple[int, int]
+    batch: int = 32
+
+    @property
+    def both_ways(self) -> bool:
+        """Whether it has a backward pass."""
+        return self.bytes_each[1] > 0
+
+    def input_shape(self, batch: int) -> Shape:
+        """Return (N, ...), or the number of parameters."""
+        return self.sizes if self.op.endswith("_step") else (batch, *self.sizes)
+
+    def output_shape(self, batch: int) -> Shape:
+        """Return the shape of the input."""
+        return self.input_shape(batch)
+
+    def flops(self, batch: int, backward: bool = False) -> int:
+        """Return the operations; a function such as exp is one."""
+        return self.flops_each[backward] * int(np.prod(self.input_shape(batch)))
+
+    def bytes(self, batch: int, backward: bool = False) -> int:
+        """Return the bytes that have to move in float32."""
+        return self.bytes_each[backward] * int(np.prod(self.input_shape(batch)))
+
+    def inputs(self, batch: int, dtype: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Return ``x``, and by the names of the op's parameters what else it takes."""
+        shape = self.input_shape(batch)
+        if self.op in ("look_up_levels", "crop_images"):
+            arrays = {"x": rng.integers(0, 256, shape, np.uint8)}
+            if self.op == "look_up_levels":
+                levels = (np.arange(256) / 255 - LEVEL_MEAN) / LEVEL_STD
+                return arrays | {"table": np.repeat(levels[:, None], shape[3], axis=1).astype(dtype)}
+            tops, lefts = rng.integers(-4, 5, (2, batch))
+            return arrays | {"tops": tops, "lefts": lefts, "mirrored": rng.random(batch) < 0.5}
+        arrays = {"x": rng.standard_normal(shape).astype(dtype)}
+        if self.op == "log_softmax":
+            weights = rng.random(shape)
+            return arrays | {"q": (weights / weights.sum(axis=1, keepdims=True)).astype(dtype)}
+        names = ("grad", "velocity") if self.op == "sgd_step" else ("grad", "m", "v")
+        return arrays | {name: np.abs(rng.standard_normal(shape)).astype(dtype) for name in names}
+
+
+LEVEL_MEAN, LEVEL_STD = 0.47, 0.25
+"""Of the levels of images, of which 255 is 1."""
+
+AnyShape = Conv | Pool | Dense | Patches | Norm | Flat
 
 CONVOLUTIONS = (
     Conv("baseline.conv1", 32, 3, 32, 3, first=True),
@@ -277,6 +340,16 @@ CLASSIC = (
 )
 """First blocks of well-known networks, 1 x 1, depthwise, strided, and a large kernel."""
 
+FLAT = (
+    Flat("scores", "log_softmax", (10,), (5, 4), (8, 12)),
+    Flat("imagenet_scores", "log_softmax", (1000,), (5, 4), (8, 12)),
+    Flat("baseline.step", "sgd_step", (126_666,), (8, 0), (20, 0)),
+    Flat("baseline.step", "adam_step", (126_666,), (12, 0), (28, 0)),
+    Flat("vgg.step", "adam_step", (1_148_874,), (12, 0), (28, 0)),
+    Flat("cifar", "look_up_levels", (32, 32, 3), (0, 0), (5, 0)),
+    Flat("cifar", "crop_images", (32, 32, 3), (0, 0), (2, 0)),
+)
+"""Softmax and its gradient, optimizers' steps over all parameters of both networks, normalizing and shifting images."""
 
 
 def key(shape: AnyShape) -> str:
@@ -285,7 +358,7 @@ def key(shape: AnyShape) -> str:
 
 
 ALL: dict[str, AnyShape] = {
-    key(shape): shape for shape in (*CONVOLUTIONS, *BLOCKS, *POOLINGS, *DENSE, *PATCHES, *NORMS, *CLASSIC)
+    key(shape): shape for shape in (*CONVOLUTIONS, *BLOCKS, *POOLINGS, *DENSE, *PATCHES, *NORMS, *CLASSIC, *FLAT)
 }
 """Every shape by its key."""
 
@@ -300,7 +373,7 @@ def inputs(shape: AnyShape, batch: int, dtype: Any = np.float32, seed: int = 0) 
 
     Parameters
     ----------
-    shape : Conv, Pool, Dense, Patches or Norm
+    shape : Conv, Pool, Dense, Patches, Norm or Flat
     batch : int
         N.
     dtype : float32 or float64
@@ -310,8 +383,11 @@ def inputs(shape: AnyShape, batch: int, dtype: Any = np.float32, seed: int = 0) 
     -------
     dict
         ``x``, ``dy`` (the gradient of the output), and where the op has them ``w`` and ``b``; in this project's layout.
+        Of a Flat, what `Flat.inputs` says.
     """
     rng = np.random.default_rng(seed)
+    if isinstance(shape, Flat):
+        return shape.inputs(batch, dtype, rng)
 
     def normal(*size: int) -> np.ndarray:
         return rng.standard_normal(size).astype(dtype)

@@ -13,6 +13,12 @@ from networks import batch_indices
 
 LEARNING_RATE = 3e-4
 
+STEP_RATE = 1e-6
+"""Of an optimizer's step alone, which is taken thousands of times with one gradient: values hardly move."""
+
+SGD = {"momentum": 0.9, "nesterov": True, "decay": 5e-4}
+"""The options of `sgd_step`, all of which cost something."""
+
 
 @dataclass
 class Task:

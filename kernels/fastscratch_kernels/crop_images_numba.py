@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ._jit_numba import compiled, frozen
+from ._jit_numba import compiled, copy, frozen
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -35,7 +35,7 @@ def _crop_images(images: Array, tops: Array, lefts: Array, mirrored: Array, out:
                     for j in range(cut.shape[0]):
                         cut[j, c] = row_backwards[j, c]
             else:
-                cut[:] = row
+                copy(row.reshape(row.size), cut.reshape(cut.size))
 
 
 def crop_images(images: Array, tops: Array, lefts: Array, mirrored: Array, out: Array) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ._jit_numba import compiled, frozen
+from ._jit_numba import compiled, copy, frozen
 from ._parallel import run_chunks
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -45,11 +45,11 @@ def _sgd(
                 speed = momentum * u[i] + step
                 new[1, i] = speed
                 new[0, i] = v[i] - lr * (step + ahead * speed if nesterov else speed)
-            out_velocity[first : first + count] = new[1, :count]
+            copy(new[1], out_velocity[first : first + count])
         else:
             for i in range(count):
                 new[0, i] = v[i] - lr * (g[i] + decay * v[i])
-        out[first : first + count] = new[0, :count]
+        copy(new[0], out[first : first + count])
 
 
 def sgd_step(
@@ -87,9 +87,9 @@ def _adam(
             square = beta2 * old_v[i] + take2 * (step * step)
             new[0, i] = shrink * old[i] - lr * (mean / (np.sqrt(square) + eps))
             new[1, i], new[2, i] = mean, square
-        out[first:last], out_m[first:last], out_v[first:last] = (
-            new[0, : last - first], new[1, : last - first], new[2, : last - first],
-        )  # fmt: skip
+        copy(new[0], out[first:last])
+        copy(new[1], out_m[first:last])
+        copy(new[2], out_v[first:last])
 
 
 def adam_step(

@@ -49,6 +49,14 @@ def test_first_layers_have_no_input_gradient():
     assert shapes.CONVOLUTIONS[1].flops(1, backward=True) == 2 * shapes.CONVOLUTIONS[1].flops(1)
 
 
+def test_steps_are_over_all_parameters_of_the_networks():
+    counts = {name: sum(p.size for p in make().parameters()) for name, make in networks.NETWORKS.items()}
+    steps = [shape for shape in shapes.FLAT if shape.op.endswith("_step")]
+    assert len(steps) == 3
+    for shape in steps:
+        assert shape.sizes == (counts[shape.name.partition(".")[0]],)
+
+
 def test_ten_classic_shapes_of_every_kind():
     assert len(shapes.CLASSIC) == 10
     assert {1, 3, 5, 7, 9, 11} <= {shape.kernel for shape in shapes.CLASSIC}
@@ -61,6 +69,10 @@ def test_inputs_fit_the_op(name):
     shape = shapes.ALL[name]
     arrays = shapes.inputs(shape, 1)
     assert arrays["x"].shape == shape.input_shape(1)
+    assert shape.bytes(1) > 0
+    if isinstance(shape, shapes.Flat):
+        assert shape.output_shape(1) == shape.input_shape(1)
+        return
     assert arrays["dy"].shape == shape.output_shape(1)
     assert all(array.dtype == np.float32 for array in arrays.values())
     np.testing.assert_array_equal(arrays["x"], shapes.inputs(shape, 1)["x"])

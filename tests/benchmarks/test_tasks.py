@@ -72,7 +72,7 @@ def test_moments_do_not_depend_on_the_order():
 def test_every_op_is_the_same_on_both_engines(engine, name):
     from engine_torch import TorchEngine
 
-    for backward in (False, True):
+    for backward in (False, True) if getattr(shapes.ALL[name], "both_ways", True) else (False,):
         ours = engine.op(shapes.ALL[name], 1, "float64", backward).result()
         theirs = TorchEngine("channels_last").op(shapes.ALL[name], 1, "float64", backward).result()
         for got, wanted in zip(theirs, ours, strict=True):
