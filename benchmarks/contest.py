@@ -140,17 +140,30 @@ class Process:
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send one request and wait for its reply."""
-        pipes = self._process
-        assert pipes.stdin is not None
-        assert pipes.stdout is not None
-        try:
-            pipes.stdin.write(json.dumps(request) + "\n")
-            pipes.stdin.flush()
-            line = pipes.stdout.readline()
-        except BrokenPipeError:
-            line = ""
+        self.send(**request)
+        return self.receive()
+
+    def send(self, **request: Any) -> None:
+        """Send one request, whose reply `receive` waits for."""
+        pipe = self._process.stdin
+        assert pipe is not None
+        with contextlib.suppress(BrokenPipeError):  # what became of the process is told by `receive`
+            pipe.write(json.dumps(request) + "\n")
+            pipe.flush()
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for the reply to the last request.
+
+        Raises
+        ------
+        EngineError
+            If the worker could not do it, or is no more.
+        """
+        pipe = self._process.stdout
+        assert pipe is not None
+        line = pipe.readline()
         if not line:
-            raise EngineError(f"{self.contestant.name}: the process ended with code {pipes.wait()}")
+            raise EngineError(f"{self.contestant.name}: the process ended with code {self._process.wait()}")
         reply: dict[str, Any] = json.loads(line)
         if "error" in reply:
             raise EngineError(f"{self.contestant.name}: {reply['error']}")

@@ -23,10 +23,13 @@ STYLES = {
     "numba": (GREEN, "s"),
     "numpy": (SKY, "^"),
     "torch": (VERMILLION, "D"),
+    "processes": (GREY, "P"),
 }
 """Engine -> colour and marker; PyTorch's layouts share one."""
 
-NAMES = {"cython": "Cython", "numba": "Numba", "numpy": "NumPy", "torch": "PyTorch"}
+NAMES = {
+    "cython": "Cython", "numba": "Numba", "numpy": "NumPy", "torch": "PyTorch", "processes": "a process a core",
+}  # fmt: skip
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -5,7 +5,10 @@ python benchmarks/scaling.py
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
+import statistics
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,6 +38,8 @@ IMAGES = (512, 1024, 2048, 4096)
 BATCHES = (16, 32, 64, 128, 256)
 CHANNELS = (16, 32, 64, 96, 128, 192)
 LAYOUT = "torch channels_last"
+APART = "processes apart"
+"""So many processes of one thread each, side by side."""
 
 Points = dict[str, list[tuple[float, float]]]
 """Name of the contestant -> its points (x, y)."""
@@ -77,7 +82,7 @@ def run(options: Options) -> int:
     contestants += [fastscratch_contestant(name) for name in backends]
     few = 2 if options.quick else None
     with section("scaling", dataclasses.asdict(options) | {"threads": threads}, options.out) as results:
-        points: dict[str, Points] = {"threads": _threads(contestants, pace, range(1, threads + 1))}
+        points: dict[str, Points] = {"threads": _threads(contestants, pace, thread_counts(threads))}
         with started(contestants, threads) as processes:
             points["images"] = _images(processes, pace, IMAGES[:few])
             points["batch"] = _batches(processes, pace, BATCHES[:few])
@@ -122,13 +127,40 @@ def _batches(processes: Sequence[Process], pace: Pace, batches: Sequence[int]) -
 
 
 def _threads(contestants: Sequence[Contestant], pace: Pace, counts: Sequence[int]) -> Points:
-    """Return training steps a second with so many threads."""
+    """Return training steps a second with so many threads, and with as many processes apart: what the machine can give.
+
+    All take turns, and a rate is held to that of one thread in the same round: what a second core adds depends on what
+    others do on the same chip, and changes from minute to minute.
+    """
+    first = next(one for one in contestants if not one.is_torch)
+    with contextlib.ExitStack() as stack:
+        teams = {
+            (one.name, count): stack.enter_context(started([one], count)) for one in contestants for count in counts
+        }
+        alone = stack.enter_context(started([first] * max(counts), 1))
+        teams |= {(APART, count): alone[:count] for count in counts}
+        for process in {id(process): process for team in teams.values() for process in team}.values():
+            process.ask(do="prepare", **_step(BATCH))
+        calls = {
+            name: math.ceil(pace.seconds / teams[name, 1][0].ask(do="time", calls=1)["seconds"]) for name, _ in teams
+        }
+        rates: dict[tuple[str, int], list[float]] = {key: [] for key in teams}
+        for turn in range(pace.rounds):
+            tell(f"threads: round {turn + 1} of {pace.rounds}")
+            for (name, count), team in teams.items():
+                for process in team:
+                    process.send(do="time", calls=calls[name])
+                rates[name, count].append(sum(1 / process.receive()["seconds"] for process in team))
     points: Points = {}
-    for count in counts:
-        tell(f"threads: {count}")
-        with started(contestants, count) as processes:
-            _gather(points, count, compete(processes, _step(BATCH), pace), lambda seconds: 1 / seconds)
+    for (name, count), found in rates.items():
+        factor = statistics.median(rate / one for rate, one in zip(found, rates[name, 1], strict=True))
+        points.setdefault(name, []).append((count, factor * statistics.median(rates[name, 1])))
     return points
+
+
+def thread_counts(most: int) -> list[int]:
+    """Return 1, 2, 4 and so on, and the most."""
+    return sorted({most, *(2**power for power in range(most.bit_length()) if 2**power <= most)})
 
 
 def _channels(processes: Sequence[Process], pace: Pace, channels: Sequence[int]) -> Points:

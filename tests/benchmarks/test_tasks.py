@@ -89,3 +89,9 @@ def test_learners_start_from_the_same_weights(engine, rng):
         for _ in range(3):
             learner.train(images, labels, 1e-3)
     np.testing.assert_array_equal(ours.predict(images), theirs.predict(images))
+
+
+def test_thread_counts_double_up_to_the_most():
+    import scaling
+
+    assert [scaling.thread_counts(most) for most in (1, 2, 6, 16)] == [[1], [1, 2], [1, 2, 4, 6], [1, 2, 4, 8, 16]]
