@@ -124,7 +124,7 @@ def run_chunks(function: Callable[..., None], count: int, size: int, *arguments:
         _pool.run(job, threads)
 
 
-def chunk_size(count: int, cost: int, least: int = 1 << 16, most_chunks: int = 64) -> int:
+def chunk_size(count: int, cost: int, least: int = 1 << 17, most_chunks: int = 64) -> int:
     """Return how many of `count` items make a chunk, where one item costs `cost` steps.
 
     A chunk costs `least` steps, so that waking a thread is worth it; there are at most `most_chunks`.

@@ -15,7 +15,7 @@ from ._parallel import run_chunks
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-CHUNK = 16_384
+CHUNK = 32_768
 
 BLOCK = 1024
 """Results that are made beside the arrays and then copied: where an output is an input, no vectors could be made of a
