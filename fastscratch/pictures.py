@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastscratch.data.decoding import on_white, open_picture
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -45,26 +46,9 @@ def read_picture(path: str | os.PathLike[str], image_shape: tuple[int, int, int]
     height, width, channels = image_shape
     if channels not in MODES:
         raise ValueError(f"pictures have 1 or 3 channels, the network takes images of {channels}")
-    picture = _decoded(path, MODES[channels])
+    picture = _in_mode(open_picture(path), MODES[channels])
     fitted = ImageOps.fit(picture, (width, height), method=Image.Resampling.BICUBIC)
     return np.asarray(fitted, dtype=np.uint8).reshape(height, width, channels)
-
-
-def _decoded(path: str | os.PathLike[str], mode: str) -> Image.Image:
-    """Open a picture file and convert all of it; what Pillow cannot read becomes a ValueError."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    bombs = (Image.DecompressionBombWarning, Image.DecompressionBombError)
-    with open(path, "rb") as file, warnings.catch_warnings():
-        # Pillow warns from some size on and refuses from twice that; a network of small images needs neither.
-        warnings.simplefilter("error", bombs[0])
-        try:
-            with Image.open(file) as opened:
-                return _in_mode(ImageOps.exif_transpose(opened), mode)
-        except UnidentifiedImageError:
-            raise ValueError(f"{path} is not a picture in a format that can be read") from None
-        except (*bombs, OSError, EOFError, SyntaxError, ValueError) as error:
-            raise ValueError(f"picture {path} cannot be read: {error}") from error
 
 
 def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
@@ -77,7 +61,4 @@ def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
         ranges = (65535.0,) if picture.mode.startswith("I;16") else (1.0, 255.0, 65535.0)
         highest = next((top for top in ranges if levels.max() <= top), levels.max())
         picture = Image.fromarray(np.clip(np.rint(255 * levels / highest), 0, 255).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return picture.convert(mode)
+    return on_white(picture).convert(mode)

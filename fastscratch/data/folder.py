@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastscratch.data.dataset import ImageDataset
+from fastscratch.data.decoding import on_white, open_picture
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 GRAY_MODES = ("1", "L", "LA", "La")
@@ -102,27 +102,11 @@ def _read(files: list[Path]) -> NDArray[np.uint8]:
 
 def _read_picture(file: Path) -> NDArray[np.uint8]:
     """Read one picture: (H, W, 1) if it is gray, else (H, W, 3)."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as opened:
-                picture = ImageOps.exif_transpose(opened)
-                picture.load()
-    except UnidentifiedImageError:
-        raise ValueError(f"{file} is not a picture in a format that can be read") from None
-    except (
-        OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning
-    ) as error:  # fmt: skip
-        raise ValueError(f"picture {file} cannot be read: {error}") from error
+    picture = open_picture(file)
     if picture.mode.startswith(DEEP_MODES):
         raise ValueError(f"picture {file} has more than 8 bits a pixel (mode {picture.mode}): convert it to 8 bits")
     gray = picture.mode in GRAY_MODES
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    pixels = np.asarray(picture.convert("L" if gray else "RGB"))
+    pixels = np.asarray(on_white(picture).convert("L" if gray else "RGB"))
     return pixels[..., None] if gray else pixels
 
 
