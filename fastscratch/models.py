@@ -67,11 +67,11 @@ def baseline(
 IDEAS = {
     "resolution": "the first convolution goes over every pixel; without it, over every second one",
     "depth": "two convolutions a stage; without it, one",
-    "late-pooling": "a pooling after a stage; without it, after every convolution of the first two stages",
+    "late-pooling": "a pooling every two convolutions; without it, after each of the first three",
     "filter-sizes": "small filters first, 5 x 5 at last; without it, the other way round",
-    "width": "64, 128, 256 filters; without it, half of them",
+    "width": "64 to 192 filters; without it, half of them",
     "padding": "convolutions keep the size; without it, those of the first two stages do not",
-    "dropout": "some numbers are dropped after a stage",
+    "dropout": "some features of the image are dropped before the classes are read off",
     "batch-norm": "batch norm after each convolution; without it, a bias",
     "global-pooling": "1 x 1 filters and the mean over the image; without it, two dense layers",
 }
@@ -82,7 +82,7 @@ def improved(
     input_shape: ImageShape = (32, 32, 3),
     num_classes: int = 10,
     seed: Seed = 0,
-    init: str = "kaiming_normal",
+    init: str = "dirac",
     fuse: bool = True,
     without: Collection[str] = (),
 ) -> nn.Sequential:
@@ -91,7 +91,7 @@ def improved(
     Parameters
     ----------
     input_shape : (H, W, C)
-        Of one image, at least 4 x 4.
+        Of one image, at least 9 x 9.
     num_classes : int
         Channels of the last convolution.
     seed : int or numpy.random.Generator
@@ -106,7 +106,7 @@ def improved(
     Returns
     -------
     nn.Sequential
-        About 0.8 million parameters for 32 x 32 x 3 images and ten classes.
+        About 1.3 million parameters for 32 x 32 x 3 images and ten classes.
 
     Raises
     ------
@@ -115,43 +115,47 @@ def improved(
 
     Notes
     -----
-    Three stages of two convolutions; `IDEAS` says what of them the report asked for. Its other two ideas, larger
-    batches and more epochs, are settings of the training run. The shape is that of VGG, with the head of "Network in
-    network": Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition" (ICLR 2015);
-    Lin, Chen and Yan (2014).
+    Three stages of convolution, pooling and convolution; `IDEAS` says what of them the report asked for. Its other two
+    ideas, larger batches and more epochs, are settings of the training run. The shape is that of VGG, with the 1 x 1
+    filters of "Network in network": Simonyan and Zisserman, "Very deep convolutional networks for large-scale image
+    recognition" (ICLR 2015); Lin, Chen and Yan (2014). What makes it learn in few epochs is taken from `speedrun`: the
+    whitening layer, and filters that begin by passing their input.
     """
     if unknown := [idea for idea in without if idea not in IDEAS]:
         raise ValueError(f"unknown ideas in without: {', '.join(unknown)}; known: {', '.join(IDEAS)}")
     has = {idea: idea not in without for idea in IDEAS}
     share = 1 if has["width"] else 2
     small, large = (3, 5) if has["filter-sizes"] else (5, 3)
-    stages = [[(32, small), (64, 3)], [(128, 3), (128, 3)], [(128, 3), (128, large)]]
+    stages = [[(64, small), (64, 3)], [(192, 3), (192, 3)], [(192, 3), (96, large)]]
+    pooled = {0, 2, 4} if has["late-pooling"] or not has["depth"] else {0, 1, 2}
+    dropout: list[nn.Module] = [nn.Dropout(0.1)] if has["dropout"] else []
 
-    def block(inputs: int, outputs: int, kernel: int, stride: int = 1, padded: bool = True) -> list[nn.Module]:
+    def block(
+        inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0, pool: bool = False
+    ) -> list[nn.Module]:
         # Batch norm shifts by itself: a bias before it would be subtracted again.
-        padding = kernel // 2 if padded else 0
         conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=not has["batch-norm"], init=init)
-        return [conv, *([nn.BatchNorm2d(outputs)] if has["batch-norm"] else []), nn.ReLU()]
+        norm = [nn.BatchNorm2d(outputs)] if has["batch-norm"] else []
+        return [conv, *([nn.MaxPool2d(2)] if pool else []), *norm, nn.ReLU()]
 
     def layers(h: int, w: int) -> list[nn.Module]:
-        made: list[nn.Module] = []
-        channels = input_shape[2]
+        whitening = nn.PatchWhitening(input_shape[2], 2)
+        made: list[nn.Module] = [whitening, nn.ReLU()]
+        channels = whitening.bias.size
         for number, stage in enumerate(stages):
-            is_last = number == len(stages) - 1
-            for outputs, kernel in stage if has["depth"] else stage[-1:]:
-                stride = 1 if made or has["resolution"] else 2
+            for place, (outputs, kernel) in enumerate(stage if has["depth"] else stage[-1:]):
+                stride = 1 if number + place or has["resolution"] else 2
                 # At the end hardly any pixels are left that could be gone without.
-                made += block(channels, outputs // share, kernel, stride, padded=has["padding"] or is_last)
-                made += [] if has["late-pooling"] or is_last else [nn.MaxPool2d(2)]
+                padding = kernel // 2 if has["padding"] or number == len(stages) - 1 else 0
+                made += block(channels, outputs // share, kernel, stride, padding, pool=2 * number + place in pooled)
                 channels = outputs // share
-            made += [nn.MaxPool2d(2)] if has["late-pooling"] and not is_last else []
-            made += [nn.Dropout(0.2 if is_last else 0.1)] if has["dropout"] else []
-        if has["global-pooling"]:
-            head = [nn.Conv2d(256 // share, num_classes, 1, init=init), nn.GlobalAvgPool2d()]
-            return [*made, *block(channels, 256 // share, 1), *head]
-        (features,) = nn.Sequential(*made, nn.Flatten()).output_shape((h, w, input_shape[2]))
-        dense = [nn.Linear(features, 64, init=init), nn.ReLU(), nn.Linear(64, num_classes, init=init)]
-        return [*made, nn.Flatten(), *dense]
+        if not has["global-pooling"]:
+            (features,) = nn.Sequential(*made, nn.Flatten()).output_shape((h, w, input_shape[2]))
+            dense = [nn.Linear(features, 64), nn.ReLU()]
+            return [*made, nn.Flatten(), *dense, *dropout, nn.Linear(64, num_classes), nn.Multiply(0.3)]
+        made += block(channels, 256 // share, 1)
+        classes = nn.Conv2d(256 // share, num_classes, 1, bias=False)
+        return [*made, *dropout, classes, nn.GlobalAvgPool2d(), nn.Multiply(0.3)]
 
     return nn.Sequential(*_fitted("improved", layers, input_shape, num_classes), seed=seed, fuse=fuse)
 

@@ -199,15 +199,15 @@ def test_weights_go_through_a_file(architecture, tmp_path, rng):
 
 
 def test_pytorch_reads_the_file_and_its_files_are_read(tmp_path):
-    model = models.improved((8, 8, 3), 4, seed=1).eval()
+    model = models.improved((9, 9, 3), 4, seed=1).eval()
     save_weights(tmp_path / "ours.safetensors", model)
-    twin = to_torch(models.improved((8, 8, 3), 4, seed=2))
+    twin = to_torch(models.improved((9, 9, 3), 4, seed=2))
     twin.load_state_dict(safetensors.torch.load_file(tmp_path / "ours.safetensors"))
-    x = np.random.default_rng(0).standard_normal((2, 8, 8, 3)).astype(np.float32)
+    x = np.random.default_rng(0).standard_normal((2, 9, 9, 3)).astype(np.float32)
     with torch.no_grad():
         np.testing.assert_allclose(model(x), twin.eval()(images_to_torch(x)).numpy(), rtol=1e-5, atol=1e-5)
     safetensors.torch.save_file(twin.state_dict(), tmp_path / "theirs.safetensors")
-    other = models.improved((8, 8, 3), 4, seed=3).eval()
+    other = models.improved((9, 9, 3), 4, seed=3).eval()
     load_weights(tmp_path / "theirs.safetensors", other)
     np.testing.assert_array_equal(other(x), model(x))
 

@@ -102,7 +102,7 @@ def test_each_work_is_timed_once_on_each_engine_that_does_it(pictures, tmp_path,
     of_the_report = [work for _, work in works if work["model"] == "baseline"]
     assert sum(work["augment"] == "flip-crop" for work in of_the_report) == 1  # PyTorch does not train it
     assert sum(work["batch_size"] == 4 for work in of_the_report) == 2
-    without = [work["without"] for _, work in works if work["model"] == "improved" and work["batch_size"] == 128]
+    without = [work["without"] for _, work in works if work["model"] == "improved" and work["batch_size"] == 512]
     assert sorted(without) == [[], *([idea] for idea in sorted(IDEAS))]
 
     asked = []
