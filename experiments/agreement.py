@@ -34,14 +34,15 @@ BATCHES = 100
 SINGLE, DOUBLE = 0.2, 1e-9
 """How far the losses of a batch may lie apart in float32, and in float64."""
 
-CASES: dict[str, dict[str, Any]] = {
-    "lr-3e-4": {},
-    "lr-1e-6": {"lr": 1e-6},
-    "lr-1e-3": {"lr": 1e-3},
-    "lr-5e-3": {"lr": 5e-3},
-    "batch-4": {"batch_size": 4},
-    "kl": {"loss": "kl-divergence"},
-    "augmented": {"augment": "report"},
+# name of a setting -> what pages call it, what it changes
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "lr-3e-4": ("learning rate 3e-4", {}),
+    "lr-1e-6": ("learning rate 1e-6", {"lr": 1e-6}),
+    "lr-1e-3": ("learning rate 1e-3", {"lr": 1e-3}),
+    "lr-5e-3": ("learning rate 5e-3", {"lr": 5e-3}),
+    "batch-4": ("batches of 4", {"batch_size": 4}),
+    "kl": ("KL divergence", {"loss": "kl-divergence"}),
+    "augmented": ("the report's augmentation", {"augment": "report"}),
 }
 
 
@@ -90,12 +91,12 @@ def apart(findings: Findings, name: str) -> dict[str, NDArray[np.float64]]:
 def table(findings: Findings) -> Table:
     """Return the largest differences over the first batches, case by case."""
     rows = []
-    for name in CASES:
+    for name, (label, _) in CASES.items():
         if not findings.by_seed(name, TORCH):
-            rows.append([name, "not run yet", "-", "-", "-"])
+            rows.append([label, "not run yet", "-", "-", "-"])
             continue
         largest = {key: f"{values.max():.1e}" for key, values in apart(findings, name).items()}
-        rows.append([name, *(largest[key] for key in ("float64", "float32", "rounding", "rounding-torch"))])
+        rows.append([label, *(largest[key] for key in ("float64", "float32", "rounding", "rounding-torch"))])
     head = ("run", "engines in float64", "engines in float32", "float32 from float64", "PyTorch's float32 from float64")
     note = f"Largest difference of a batch's loss, in nats, over the first {BATCHES} batches."
     return Table("Batch by batch", head, rows, note)
@@ -110,7 +111,7 @@ def check(precision: str, tolerance: float) -> Callable[[Findings], Verdict]:
         return Verdict(
             HOLDS if worst[name] <= tolerance else FAILS,
             f"largest difference of a loss over the first {BATCHES} batches of {len(CASES)} runs in {precision}: "
-            f"{worst[name]:.1e} ({name}); allowed {tolerance:g}",
+            f"{worst[name]:.1e} ({CASES[name][0]}); allowed {tolerance:g}",
         )
 
     return decide
@@ -122,7 +123,8 @@ def draw(findings: Findings) -> Figure:
     for axes, precision in zip(figure.subplots(1, 2, sharey=True), ("float32", "float64"), strict=True):
         for name, (color, dash, _) in zip(("lr-1e-6", "lr-3e-4", "lr-1e-3", "lr-5e-3"), drawing.STYLES, strict=False):
             values = np.maximum(apart(findings, name)[precision], 1e-17)  # none at all has its place on the axis, too
-            axes.plot(np.arange(1, len(values) + 1), values, color=color, linestyle=dash, linewidth=1.4, label=name)
+            label, _ = CASES[name]
+            axes.plot(np.arange(1, len(values) + 1), values, color=color, linestyle=dash, linewidth=1.4, label=label)
         axes.set_yscale("log")
         frame(axes, "Batch", "Difference of the losses", precision)
         axes.legend(frameon=False, fontsize=9)
@@ -140,7 +142,8 @@ EXPERIMENT = Experiment(
     ),
     fixed=TrainConfig(epochs=1, batch_size=32),
     settings=tuple(
-        Setting(name=name, changes=changes, seeds=0, twins=1, measure=measure) for name, changes in CASES.items()
+        Setting(name=name, label=label, changes=changes, seeds=0, twins=1, measure=measure)
+        for name, (label, changes) in CASES.items()
     ),
     claims=(
         Claim(
