@@ -30,7 +30,7 @@ class JaxEngine:
 
         Raises
         ------
-        NotImplementedError
+        ValueError
             For optimizers' steps and the making of batches, which JAX leaves to other libraries.
         """
         arrays = {name: jnp.asarray(array) for name, array in inputs(shape, batch, dtype).items()}
@@ -69,7 +69,7 @@ def _function(shape: AnyShape) -> tuple[Op, tuple[str, ...]]:
         return _patches(shape.conv), ("x",)
     if shape.op == "log_softmax":
         return (lambda x: jax.nn.log_softmax(x, axis=1)), ("x",)
-    raise NotImplementedError(shape.op)
+    raise ValueError(f"JAX leaves {shape.op} to other libraries")
 
 
 def _conv(shape: Conv) -> Op:
