@@ -121,7 +121,9 @@ def _flat(shape: Flat, arrays: dict[str, np.ndarray], backward: bool) -> Any:
     x, others = arrays["x"], {name: array for name, array in arrays.items() if name != "x"}
     if shape.op == "log_softmax":
         log_p = kernels.log_softmax(x)
-        return lambda: kernels.cross_entropy_backward(log_p, arrays["q"]) if backward else kernels.log_softmax(x)
+        if backward:
+            return lambda: kernels.cross_entropy_backward(log_p, arrays["q"])
+        return lambda: kernels.log_softmax(x)
     if shape.op == "sgd_step":
         how = SGD | {"out": x, "out_velocity": arrays["velocity"]}
         return lambda: kernels.sgd_step(x, **others, lr=STEP_RATE, **how)

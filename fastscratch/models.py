@@ -136,7 +136,7 @@ def improved(
         # Batch norm shifts by itself: a bias before it would be subtracted again.
         conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=not has["batch-norm"], init=init)
         norm = [nn.BatchNorm2d(outputs)] if has["batch-norm"] else []
-        return [conv, *([nn.MaxPool2d(2)] if pool else []), *norm, nn.ReLU()]
+        return [conv, *_activated(norm, pool)]
 
     def layers(h: int, w: int) -> list[nn.Module]:
         whitening = nn.PatchWhitening(input_shape[2], 2)
@@ -205,7 +205,7 @@ def speedrun(
     def block(inputs: int, outputs: int, pool: bool) -> list[nn.Module]:
         conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False, init=init)
         norm = nn.BatchNorm2d(outputs, momentum=0.4, weight_lr_scale=0, bias_lr_scale=64)
-        return [conv, *([nn.MaxPool2d(2)] if pool else []), norm, nn.ReLU()]
+        return [conv, *_activated([norm], pool)]
 
     def layers(h: int, w: int) -> list[nn.Module]:
         whitening = nn.PatchWhitening(input_shape[2], 2)
@@ -270,6 +270,11 @@ def build(
 def of_config(config: TrainConfig, input_shape: ImageShape, num_classes: int) -> nn.Sequential:
     """Return the network that a training run's config describes; raises as `build` does."""
     return build(config.model, input_shape, num_classes, config.seed, config.init, without=config.without)
+
+
+def _activated(norm: list[nn.BatchNorm2d], pool: bool) -> list[nn.Module]:
+    """Return what follows a convolution: the pooling first, so that there is less to normalize."""
+    return [*([nn.MaxPool2d(2)] if pool else []), *norm, nn.ReLU()]
 
 
 def _fitted(
