@@ -78,7 +78,8 @@ CONVOLUTIONS = (
     Windows("seven_images", (7, 4, 4, 2), (3, 3), 3),
     Windows("eight_filters", (1, 5, 9, 2), (3, 3), 8),
     Windows("nine_filters", (1, 4, 8, 2), (3, 3), 9),
-    Windows("seventeen_channels", (1, 4, 6, 17), (2, 3), 25),
+    Windows("seventeen_channels", (1, 3, 5, 17), (3, 3), 25),  # too small for Winograd, which spreads infinities
+    Windows("seventeen_channels_wide", (1, 4, 6, 17), (2, 3), 25),
     Windows("wide_image", (1, 3, 23, 2), (3, 3), 16),
 )
 

@@ -37,6 +37,15 @@ def run(make, gradients, value=2.0):
     return path
 
 
+def step_both(ours, theirs, optimizer, reference, rng):
+    """Let both optimizers take a step by the same gradients."""
+    set_gradients(ours, rng)
+    for parameter, other in zip(ours, theirs, strict=True):
+        other.grad = torch.tensor(parameter.grad)
+    optimizer.step()
+    reference.step()
+
+
 def test_sgd_by_hand():
     assert run(lambda p: SGD(p, 0.1), [1.0, -2.0]) == pytest.approx([1.9, 2.1], rel=1e-15)
     assert run(lambda p: SGD(p, 0.1, weight_decay=0.5), [1.0]) == pytest.approx([2 - 0.1 * (1 + 0.5 * 2)], rel=1e-15)
@@ -137,11 +146,7 @@ def test_parameters_with_rates_of_their_own_follow_torch(name, rng):
     ]
     reference = getattr(torch.optim, cls.__name__)(groups, **options)
     for _ in range(5):
-        set_gradients(ours, rng)
-        for parameter, other in zip(ours, theirs, strict=True):
-            other.grad = torch.tensor(parameter.grad)
-        optimizer.step()
-        reference.step()
+        step_both(ours, theirs, optimizer, reference, rng)
     for parameter, other, before, scale in zip(ours, theirs, start, scales, strict=True):
         np.testing.assert_allclose(parameter.value, other.detach().numpy(), rtol=1e-12, atol=1e-15)
         assert np.array_equal(parameter.value, before) == (scale == 0)
@@ -163,11 +168,7 @@ def test_what_is_remembered_is_what_torch_remembers(name, pairs, rng):
     optimizer = cls(ours, **options)
     reference = getattr(torch.optim, cls.__name__)(theirs, **options)
     for _ in range(3):
-        set_gradients(ours, rng)
-        for parameter, other in zip(ours, theirs, strict=True):
-            other.grad = torch.tensor(parameter.grad)
-        optimizer.step()
-        reference.step()
+        step_both(ours, theirs, optimizer, reference, rng)
     arrays = optimizer.state_dict()["arrays"]
     assert set(arrays) == set(pairs)
     for mine, its in pairs.items():
