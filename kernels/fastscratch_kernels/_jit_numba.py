@@ -92,12 +92,12 @@ def copy(numbers: Array, out: Array) -> None:
 def frozen(array: Array) -> Array:
     """Return a read-only view: to Numba a read-only array is of another type, and would be compiled for once more."""
     view = array.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
 
 
 def flat(array: Array) -> Array:
     """Return `array`, which is C-contiguous, as a read-only view with one axis."""
     view = array.reshape(-1)
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view

@@ -151,6 +151,9 @@ def _sum_images(dy: Array, pixels: int, f: int, sums: Array, start: int, stop: i
 def sum_pixels(dy: Array, db: Array) -> None:
     """Fill `db` (F,) with the sums of `dy` (N, OH, OW, F): image by image, then those; rounding errors stay small."""
     n, oh, ow, f = dy.shape
+    if n == 1:  # as a dense layer's rows are: one image of N pixels
+        np.sum(dy.reshape(-1, f), axis=0, out=db)
+        return
     sums = np.empty((n, f), dtype=dy.dtype)
     run_chunks(_sum_images, n, chunk_size(n, oh * ow * f), flat(dy), oh * ow, f, sums)
     np.sum(sums, axis=0, out=db)
@@ -212,8 +215,9 @@ def input_gradient(dy: Array, w: Array, dx: Array, stride: Pair, padding: Pair, 
     columns = round_up(c, block_size(w.dtype))
     where = geometry(h, width, columns, (kh, kw), stride, padding, dilation, oh, ow)
     panels = np.empty(kh * kw * f * columns, dtype=w.dtype)
+    filters = flat(w)
     for position in range(kh * kw):
-        pack(flat(w), position * c * f, f, 1, c, f, panels, position * columns * f)  # (C, F) -> (F, C)
+        pack(filters, position * c * f, f, 1, c, f, panels, position * columns * f)  # (C, F) -> (F, C)
     direct = columns == c and padding == (0, 0)
     padded = dx if direct else np.empty((n, *where.padded, columns), dtype=dx.dtype)
     run_chunks(

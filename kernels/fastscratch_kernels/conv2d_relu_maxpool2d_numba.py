@@ -213,6 +213,7 @@ def _fits(groups: int, pool_kernel: Pair, pool_stride: Pair, pool_padding: Pair,
     return groups == 1 and apart and pool_padding == (0, 0) and argmax.dtype == np.uint8
 
 
+@functools.lru_cache(maxsize=256)
 def _steps(count: int, step: int) -> Array:
     """Return the offsets of `count` things, `step` numbers each, that lie one behind the other."""
     return frozen(np.arange(count, dtype=np.uint64) * np.uint64(step))
