@@ -214,7 +214,8 @@ def roofline() -> str:
         limits = result["sections"]["roofline"]["limits"]
         line = [[f"{limits['flops'] / 1e9:.0f} GFLOP/s", f"{limits['bytes'] / 1e9:.1f} GB/s"]]
         blocks.append(table(["matrix product (sgemm)", "memory (triad)"], line) + _machine(result, "roofline"))
-    return "\n".join(blocks) + ("\n![Every layer below the roof](images/roofline.png)\n" if blocks else "")
+    picture = "\n![Every layer beside the machine's measured speeds](images/roofline.png)\n"
+    return "\n".join(blocks) + (picture if blocks else "")
 
 
 def epoch_time() -> str:

@@ -158,7 +158,7 @@ EXPERIMENT = Experiment(
             says="In float32 the losses of the first hundred batches stay together.",
             check=check("float32", SINGLE),
             picture="apart",
-            remark="Each engine drifts from float64 as far as from the other.",
+            remark="How far each of them is from float64, the table below shows.",
             from_report=False,
         ),
         Claim(

@@ -114,9 +114,11 @@ def images(runs: Sequence[dict[str, Any]]) -> str:
     """Return on how many images of what some runs were trained and tested, with the fingerprints of the test images."""
     data = " and ".join(sorted({run["config"]["data"] for run in runs}))
     trained = " or ".join(f"{count:,}" for count in sorted({run["final"]["train"]["images"] for run in runs}))
-    tests = {(measures.tested(run)["images"], measures.tested(run)["fingerprint"]) for run in runs}
-    if len({count for count, _ in tests}) == len(tests):
-        tested = " or ".join(f"{count:,} (`{fingerprint}`)" for count, fingerprint in sorted(tests))
-    else:  # each seed has images of its own
-        tested = " or ".join(f"{count:,} (others for each seed)" for count in sorted({count for count, _ in tests}))
+    prints: dict[int, set[str]] = {}
+    for run in runs:
+        prints.setdefault(measures.tested(run)["images"], set()).add(measures.tested(run)["fingerprint"])
+    tested = " or ".join(
+        f"{count:,} (" + (f"`{min(prints[count])}`" if len(prints[count]) == 1 else "others for each seed") + ")"
+        for count in sorted(prints)
+    )
     return f"{data}: trained on {trained} images, tested on {tested}."

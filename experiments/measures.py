@@ -112,8 +112,9 @@ TRAIN_LOSS = Measure("training loss of the last epoch", _history("train_loss", -
 FIRST_LOSS = Measure(
     "mean loss of the first batches", lambda result: statistics.fmean(result["batches"]["first"])
 )
-MEAN_LOSS = Measure(
-    "training loss, mean of all epochs", lambda result: statistics.fmean(result["history"]["train_loss"])
+EARLY_LOSS = Measure(
+    "training loss, mean of the first three epochs",
+    lambda result: statistics.fmean(result["history"]["train_loss"][:3]),
 )
 SPREAD = Measure("spread of the batch losses in the last epoch", lambda result: float(result["batches"]["sd"][-1]))
 HARD_CLASSES = Measure("training accuracy of cat and deer above that of all classes", _hard_classes, percent=True)

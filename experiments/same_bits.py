@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from claims import FAILS, HOLDS, Check, Verdict
+from store import NotRun
 
 from fastscratch.losses import entropy
 
@@ -22,6 +23,8 @@ def same_weights(one: str, other: str) -> Check:
     def check(findings: Findings) -> Verdict:
         first, second = findings.of(one), findings.of(other)
         seeds = sorted(first.keys() & second.keys())
+        if not seeds:
+            raise NotRun("there is no seed yet that both have been run with")
         same = [first[seed]["weights"] == second[seed]["weights"] for seed in seeds]
         distance = max(abs(difference(first[seed], second[seed])).max() for seed in seeds)
         names = " and ".join(findings.experiment.setting(name).label for name in (one, other))

@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from store import NotRun
+
 LEVEL = 0.05
 """Two-sided probability below which a difference counts."""
 
@@ -94,12 +96,12 @@ def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Differenc
 
     Raises
     ------
-    ValueError
-        If they have no seed in common.
+    NotRun
+        If they have no seed in common yet.
     """
     differences = [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
     if not differences:
-        raise ValueError("there is no seed that both have")
+        raise NotRun("there is no seed yet that both have been run with")
     mean, sd = mean_and_sd(differences)
     if sd is None:
         return Difference(1, mean, None, None)

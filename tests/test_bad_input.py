@@ -55,6 +55,8 @@ def place(tmp_path_factory):
         (place / name / "config.json").write_text(json.dumps(changed))
     (place / "bad_json" / "config.json").write_text('{"lr": ')
     (place / "list.json").write_text("[1, 2, 3]")
+    (place / "huge.json").write_text('{"lr": 1' + 400 * "0" + "}")
+    (place / "deep.json").write_text(100_000 * "[")
 
     # Config files
     (place / "broken.toml").write_text("epochs = \n")
@@ -111,6 +113,10 @@ BAD_COMMAND_LINES = {
     "no epochs": ("train --epochs 0", r"epochs must be at least 1, got 0"),
     "empty batches": ("train --batch-size 0", r"batch_size must be at least 1, got 0"),
     "no threads": ("train --threads 0", r"threads must be at least 1, got 0"),
+    "too many threads": ("train --threads 99999999999", r"number of threads must be from 1 to 4096, got 99999999999"),
+    "too large images": ("profile --image-size 100000", r"not enough memory: Unable to allocate"),
+    "too large a number": ("train --config {place}/huge.json", r"a number is too large: int too large to convert"),
+    "too deep a file": ("train --config {place}/deep.json", r"something is nested too deeply"),
     "negative seed": ("train --seed -1", r"seed must be at least 0, got -1"),
     "subsample nothing": ("train --subsample 0", r"subsample must be above 0 and at most 1, got 0.0"),
     "subsample twice": ("train --subsample 2", r"subsample must be above 0 and at most 1, got 2.0"),

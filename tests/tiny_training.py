@@ -31,7 +31,9 @@ def make_data(count=60, seed=0):
     return ImageDataset.from_arrays(images.astype(np.uint8), labels, ["red", "green", "blue"])
 
 
-def make_trainer(*, lr=1e-2, schedule="cosine", augment="flip-crop", model=None, dtype=np.float32, **options):
+def make_trainer(
+    *, lr=1e-2, schedule="cosine", augment="flip-crop", model=None, dtype=np.float32, criterion=None, **options
+):
     """Return a trainer with batch norm, dropout, Adam, augmentation and a schedule; `options` are the Trainer's."""
     if model is None:
         layers = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Dropout(0.3)]
@@ -43,7 +45,8 @@ def make_trainer(*, lr=1e-2, schedule="cosine", augment="flip-crop", model=None,
         None: lambda: None,
     }
     options = {"batch_size": 7, "seed": 3, "augment": AUGMENTATIONS[augment](), **options}
-    return Trainer(model, losses.CrossEntropyLoss(), optimizer, schedule=plans[schedule](), **options)
+    criterion = criterion or losses.CrossEntropyLoss()
+    return Trainer(model, criterion, optimizer, schedule=plans[schedule](), **options)
 
 
 def state_of(trainer):

@@ -72,6 +72,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, BackendUnavailableError) as error:
         _complain(prog, str(error))
         return USER_ERROR
+    except MemoryError as error:
+        _complain(prog, f"not enough memory{f': {error}' if str(error) else ''}")
+        return USER_ERROR
+    except OverflowError as error:
+        _complain(prog, f"a number is too large: {error}")
+        return USER_ERROR
+    except RecursionError as error:
+        _complain(prog, f"something is nested too deeply: {error}")
+        return USER_ERROR
 
 
 @contextlib.contextmanager

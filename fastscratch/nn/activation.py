@@ -83,4 +83,4 @@ class Multiply(Module):
         return int(np.prod(input_shape))
 
     def __repr__(self) -> str:
-        return f"Multiply({self.factor:g})"
+        return f"Multiply({self.factor})"

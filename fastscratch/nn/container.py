@@ -20,11 +20,13 @@ class Sequential(Module):
         Draws all parameters at once, in layer order, from one Generator; those that have a value already keep it.
         None leaves them to the container around this one; the outermost one draws from seed 0.
     fuse : bool
-        Whether runs such as Conv2d -> ReLU -> MaxPool2d are handed to one kernel. The results are the same.
+        Whether runs such as Conv2d -> ReLU -> MaxPool2d are handed to one kernel. The results are the same, but for
+        rounding.
 
     Attributes
     ----------
     layers : tuple of Module
+    fuse : bool
     """
 
     def __init__(self, *layers: Module, seed: int | np.random.Generator | None = None, fuse: bool = True) -> None:
@@ -32,7 +34,7 @@ class Sequential(Module):
         for i, layer in enumerate(layers):
             if not isinstance(layer, Module):
                 raise TypeError(f"a Sequential takes modules, got {type(layer).__name__} at place {i}: {layer!r}")
-        self.layers = layers
+        self.layers, self.fuse = layers, fuse
         self._steps = fusion.plan(layers) if fuse else list(layers)
         self._first_trained = next(
             (i for i, step in enumerate(self._steps) if any(step.named_parameters())), len(self._steps)

@@ -68,4 +68,4 @@ class Dropout(Module):
         return input_shape
 
     def __repr__(self) -> str:
-        return f"Dropout(p={self.p:g})"
+        return f"Dropout(p={self.p})"

@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from fastscratch._checks import check_number
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
 
@@ -48,8 +50,8 @@ class Parameter:
     name : str
         "weight"; inside a container the dotted path, "0.weight".
     lr_scale : float
-        How many times as fast as others an optimizer moves it, at first 1. Weight decay does not count so; with 0 the
-        parameter stays as it is.
+        How many times as fast as others an optimizer moves it, at least 0 and at first 1. Weight decay does not count
+        so; with 0 the parameter stays as it is. It is set before the optimizer is made, which reads it then.
     value : ndarray
     grad : ndarray or None
         Of the same shape; set by `Module.backward`.
@@ -65,7 +67,7 @@ class Parameter:
         if (value is None) == (shape is None or draw is None):
             raise ValueError("a Parameter takes either a value, or a shape and a function that draws it")
         self.name = ""
-        self.lr_scale = 1.0
+        self._lr_scale = 1.0
         self.grad: Array | None = None
         self.shape: Shape = value.shape if value is not None else tuple(shape or ())
         self._value = value
@@ -83,6 +85,15 @@ class Parameter:
         if value.shape != self.shape:
             raise ValueError(f"parameter {self.name!r} has shape {self.shape}, got {value.shape}")
         self._value = value
+
+    @property
+    def lr_scale(self) -> float:
+        """How many times as fast as others an optimizer moves it."""
+        return self._lr_scale
+
+    @lr_scale.setter
+    def lr_scale(self, lr_scale: float) -> None:
+        self._lr_scale = check_number("lr_scale", lr_scale, at_least=0.0)
 
     @property
     def size(self) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import numpy as np
 
 import fastscratch_kernels as kernels
+from fastscratch._checks import check_number
 
 from .checks import check_gradient, check_images, check_size
 from .module import Array, Module, Parameter, Shape
@@ -61,17 +61,14 @@ class BatchNorm2d(Module):
     ) -> None:
         super().__init__()
         self.num_features = check_size("num_features", num_features)
-        if not eps > 0:
-            raise ValueError(f"eps must be positive, got {eps}")
-        if not 0 <= momentum <= 1:
+        self.eps = check_number("eps", eps, above=0.0)
+        self.momentum = check_number("momentum", momentum, at_least=0.0)
+        if self.momentum > 1:
             raise ValueError(f"momentum must lie between 0 and 1, got {momentum}")
-        for name, scale in (("weight_lr_scale", weight_lr_scale), ("bias_lr_scale", bias_lr_scale)):
-            if not 0 <= scale < math.inf:
-                raise ValueError(f"{name} must be at least 0 and finite, got {scale}")
-        self.eps, self.momentum = float(eps), float(momentum)
         self.weight = Parameter(np.ones(num_features, dtype=np.float32))
         self.bias = Parameter(np.zeros(num_features, dtype=np.float32))
-        self.weight.lr_scale, self.bias.lr_scale = float(weight_lr_scale), float(bias_lr_scale)
+        self.weight.lr_scale = check_number("weight_lr_scale", weight_lr_scale, at_least=0.0)
+        self.bias.lr_scale = check_number("bias_lr_scale", bias_lr_scale, at_least=0.0)
         self.running_mean: Array = np.zeros(num_features, dtype=np.float32)
         self.running_var: Array = np.ones(num_features, dtype=np.float32)
         self.num_batches_tracked: Array = np.zeros((), dtype=np.int64)
@@ -138,6 +135,11 @@ class BatchNorm2d(Module):
         return 4 * int(np.prod(input_shape))
 
     def __repr__(self) -> str:
-        scales = {"weight": self.weight.lr_scale, "bias": self.bias.lr_scale}
-        other = "".join(f", {name}_lr_scale={scale:g}" for name, scale in scales.items() if scale != 1)
+        options = (
+            ("eps", self.eps, 1e-5),
+            ("momentum", self.momentum, 0.1),
+            ("weight_lr_scale", self.weight.lr_scale, 1.0),
+            ("bias_lr_scale", self.bias.lr_scale, 1.0),
+        )
+        other = "".join(f", {name}={value}" for name, value, usual in options if value != usual)
         return f"BatchNorm2d({self.num_features}{other})"

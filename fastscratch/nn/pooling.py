@@ -36,6 +36,7 @@ class _Pool2d(Module):
         parts = [str(self.kernel_size)]
         parts += [f"stride={self.stride}"] if self.stride != self.kernel_size else []
         parts += [f"padding={self.padding}"] if self.padding != (0, 0) else []
+        parts += [] if getattr(self, "count_include_pad", True) else ["count_include_pad=False"]
         return f"{type(self).__name__}({', '.join(parts)})"
 
 

@@ -13,6 +13,9 @@ from fastscratch_kernels.shapes import IntPair, conv2d_shape, pair
 from .checks import check_gradient, check_images, check_size
 from .module import Array, Module, Parameter, Shape
 
+BLOCK = 250
+"""Images whose patches are written out at a time."""
+
 
 class PatchWhitening(Module):
     """Describe each small patch by uncorrelated numbers of one size, and by their negatives.
@@ -66,15 +69,38 @@ class PatchWhitening(Module):
         return both.reshape(*self.kernel_size, self.in_channels, -1)
 
     def adapt(self, images: Array) -> None:
-        """Compute the filters from `images` (N, H, W, C), unless that was done, or they were loaded."""
+        """Compute the filters from `images` (N, H, W, C), unless that was done, or they were loaded.
+
+        Raises
+        ------
+        TypeError
+            If `images` is no array of float32 or float64.
+        ValueError
+            If it has other axes or channels, is smaller than a patch, holds fewer than two patches or a number that
+            is not finite.
+        """
         if self.is_adapted:
             return
-        check_images(self, images, images.dtype, self.in_channels)
-        windows = sliding_window_view(images, self.kernel_size, axis=(1, 2))
-        patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, self.weight.shape[3] // 2)  # rows of (KH, KW, C)
-        values, vectors = np.linalg.eigh(np.cov(patches, rowvar=False))
+        check_images(self, images, channels=self.in_channels)
+        self.output_shape(images.shape[1:])
+        values, vectors = np.linalg.eigh(self._covariance(images))
         self.weight[...] = self._filters(vectors[:, ::-1] / np.sqrt(np.maximum(values[::-1], 0) + self.eps))
         self.is_adapted[...] = True
+
+    def _covariance(self, images: Array) -> Array:
+        """Return the covariance of the numbers of all patches, in float64, block by block to save memory."""
+        numbers = self.weight.shape[3] // 2
+        count, total, products = 0, np.zeros(numbers), np.zeros((numbers, numbers))
+        for start in range(0, len(images), BLOCK):
+            windows = sliding_window_view(images[start : start + BLOCK], self.kernel_size, axis=(1, 2))
+            # (N, OH, OW, C, KH, KW) -> rows of (KH, KW, C), as the filters are
+            patches = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, numbers).astype(np.float64)
+            count += len(patches)
+            total += patches.sum(axis=0)
+            products += patches.T @ patches
+        if count < 2 or not np.isfinite(products).all():
+            raise ValueError(f"{self!r} needs two patches or more, of finite numbers: images are {images.shape}")
+        return np.asarray((products - np.outer(total, total) / count) / (count - 1))
 
     def forward(self, x: Array) -> Array:
         """Return the whitened patches of `x` (N, H, W, C), of shape (N, H - KH + 1, W - KW + 1, 2 KH KW C)."""
@@ -101,4 +127,4 @@ class PatchWhitening(Module):
         return int(np.prod(self.output_shape(input_shape)[:2])) * (2 * self.weight.size + self.bias.size)
 
     def __repr__(self) -> str:
-        return f"PatchWhitening({self.in_channels}, kernel_size={self.kernel_size}, eps={self.eps:g})"
+        return f"PatchWhitening({self.in_channels}, kernel_size={self.kernel_size}, eps={self.eps})"

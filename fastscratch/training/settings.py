@@ -20,7 +20,8 @@ def describe_settings(trainer: Trainer) -> dict[str, Any]:
     dict
         Plain values: ``batch_size``, ``eval_batch_size``, ``seed``, ``augment``, ``lr`` (the schedule's base, or
         without one that of the optimizer when the trainer was made), ``criterion``, ``optimizer`` and ``schedule``
-        with their options, ``backend``, ``dtype``, and each layer as ``model.<name>``.
+        with their options, ``backend``, ``precision``, ``dtype``, each layer as ``model.<name>``, and the rates of
+        parameters that have one of their own.
 
     Notes
     -----
@@ -38,8 +39,14 @@ def describe_settings(trainer: Trainer) -> dict[str, Any]:
         **_with_options("optimizer", trainer.optimizer),
         **({"schedule": None} if trainer.schedule is None else _with_options("schedule", trainer.schedule)),
         "backend": fastscratch_kernels.active_backend(),
+        "precision": fastscratch_kernels.selected_precision(),
         "dtype": str(model_dtype(trainer.model)),
         **_layers(trainer.model),
+        **{
+            f"model.{name}.lr_scale": parameter.lr_scale
+            for name, parameter in trainer.model.named_parameters()
+            if parameter.lr_scale != 1
+        },
     }
 
 
@@ -71,6 +78,10 @@ def _is_number(value: Any) -> bool:
 def _layers(model: Module) -> dict[str, Any]:
     """Return the class of every container and the repr, which holds the options, of every layer."""
     return {
-        f"model.{name}" if name else "model": type(module).__name__ if module.children() else describe(module)
+        f"model.{name}" if name else "model": _container(module) if module.children() else describe(module)
         for name, module in model.modules()
     }
+
+
+def _container(module: Module) -> str:
+    return type(module).__name__ + ("" if getattr(module, "fuse", True) else "(fuse=False)")

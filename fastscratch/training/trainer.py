@@ -332,8 +332,8 @@ class Trainer:
         self._data = data
         if self.normalization is None:
             self.normalization = Normalization.from_images(train.images)
-        some = train.images[:: max(1, len(train) // 5000)]  # enough to measure what patches look like
-        self.model.adapt(self.normalization.apply(some, evaluation.model_dtype(self.model)))
+        some = train.subsample(min(1.0, 5000 / len(train)), seed=0)  # enough to measure what patches look like
+        self.model.adapt(self.normalization.apply(some.images, evaluation.model_dtype(self.model)))
 
     def _end_if_signalled(self, written: bool = False) -> None:
         """Raise TrainingInterrupted if a signal has come, with a checkpoint of where the run stands."""

@@ -10,6 +10,9 @@ import os
 import sys
 from pathlib import Path
 
+MOST_THREADS = 4096
+"""More than any machine has cores, and fewer than would break the libraries below."""
+
 _num_threads: int | None = None
 _team_lost = False  # whether this process is the fork of one whose OpenMP threads it lacks
 _told = False  # whether that was said
@@ -37,14 +40,14 @@ def set_num_threads(n: int | None = None) -> None:
     Parameters
     ----------
     n : int, optional
-        At least 1; None sets the number of cores that this process may use.
+        From 1 to 4096; None sets the number of cores that this process may use.
 
     Raises
     ------
     TypeError
         If `n` is not an int.
     ValueError
-        If `n` is below 1.
+        If `n` is out of range.
 
     Notes
     -----
@@ -58,8 +61,8 @@ def set_num_threads(n: int | None = None) -> None:
         n = operator.index(n)
     except TypeError:
         raise TypeError(f"the number of threads must be an int, got {n!r}") from None
-    if n < 1:
-        raise ValueError(f"the number of threads must be at least 1, got {n}")
+    if not 1 <= n <= MOST_THREADS:
+        raise ValueError(f"the number of threads must be from 1 to {MOST_THREADS}, got {n}")
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(limits=n)
@@ -72,7 +75,7 @@ def get_num_threads() -> int:
     Raises
     ------
     ValueError
-        If nothing was set, and FASTSCRATCH_NUM_THREADS is not a whole number of at least 1.
+        If nothing was set, and FASTSCRATCH_NUM_THREADS is not a whole number from 1 to 4096.
 
     Notes
     -----
@@ -99,7 +102,7 @@ def threads_set() -> int:
         return _num_threads
     text = os.environ.get("FASTSCRATCH_NUM_THREADS")
     if text is not None and not _is_number(text):
-        raise ValueError(f"FASTSCRATCH_NUM_THREADS must be a whole number of at least 1, got {text!r}")
+        raise ValueError(f"FASTSCRATCH_NUM_THREADS must be a whole number from 1 to {MOST_THREADS}, got {text!r}")
     return available_cores()
 
 
@@ -111,7 +114,7 @@ def set_from_environment() -> None:
 
 
 def _is_number(text: str) -> bool:
-    return text.isdecimal() and int(text) >= 1
+    return text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MOST_THREADS  # int takes so many digits only
 
 
 def _after_fork() -> None:

@@ -149,9 +149,9 @@ def test_the_cores_are_at_least_one_and_no_more_than_there_are():
     assert 1 <= kernels.available_cores() <= (os.cpu_count() or 1)
 
 
-@pytest.mark.parametrize("wrong", [0, -1])
-def test_less_than_one_thread_is_refused(wrong):
-    with pytest.raises(ValueError, match=f"the number of threads must be at least 1, got {wrong}"):
+@pytest.mark.parametrize("wrong", [0, -1, 4097, 10**30])
+def test_too_few_and_too_many_threads_are_refused(wrong):
+    with pytest.raises(ValueError, match=f"the number of threads must be from 1 to 4096, got {wrong}"):
         kernels.set_num_threads(wrong)
 
 
@@ -173,7 +173,7 @@ def test_the_environment_sets_the_number():
     assert done.stdout.strip() == "3", done.stderr
 
 
-@pytest.mark.parametrize("wrong", ["0", "-1", "two", "1.5", ""])
+@pytest.mark.parametrize("wrong", ["0", "-1", "two", "1.5", "", "4097", "9" * 5000])
 def test_a_wrong_number_in_the_environment_is_told(wrong):
     done = run_python("import fastscratch_kernels as k; k.get_num_threads()", FASTSCRATCH_NUM_THREADS=wrong)
-    assert f"FASTSCRATCH_NUM_THREADS must be a whole number of at least 1, got {wrong!r}" in done.stderr
+    assert f"FASTSCRATCH_NUM_THREADS must be a whole number from 1 to 4096, got {wrong!r}" in done.stderr

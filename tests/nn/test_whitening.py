@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fastscratch import Trainer, losses, nn, optim
-from fastscratch.data import ImageDataset
+from fastscratch.data import ImageDataset, Normalization
+from fastscratch.nn import whitening
 
 
 def smooth_images(n=200, size=9, channels=3, seed=0):
@@ -80,6 +81,31 @@ def test_a_trainer_adapts_a_network_to_its_training_images_once():
     np.testing.assert_array_equal(model[0].weight, wanted.weight)
 
 
+def test_a_trainer_shows_it_images_of_all_classes():
+    rng = np.random.default_rng(0)
+    labels = np.arange(10_000) % 2  # every second image, and every fourth, is of one class
+    images = rng.integers(0, 100, (10_000, 3, 3, 1), np.uint8)
+    images[labels == 1] = rng.integers(0, 256, (3, 3, 1))
+    train = ImageDataset.from_arrays(images, labels)
+    model = nn.Sequential(nn.PatchWhitening(1), nn.Flatten(), nn.Linear(32, 2), seed=0)
+    Trainer(model, losses.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1), batch_size=1000).fit(
+        train, epochs=1
+    )
+    whole = nn.PatchWhitening(1)
+    whole.adapt(Normalization.from_images(images).apply(images, np.dtype(np.float32)))
+    np.testing.assert_allclose(np.abs(model[0].weight), np.abs(whole.weight), rtol=0.05, atol=0.01)
+
+
+def test_images_are_taken_block_by_block_with_the_same_result(monkeypatch):
+    images = smooth_images(n=9)
+    at_once = nn.PatchWhitening(3)
+    at_once.adapt(images)
+    monkeypatch.setattr(whitening, "BLOCK", 4)
+    in_blocks = nn.PatchWhitening(3)
+    in_blocks.adapt(images)
+    np.testing.assert_allclose(in_blocks.weight, at_once.weight, rtol=1e-4, atol=1e-5)
+
+
 def test_in_float64_too():
     layer = nn.PatchWhitening(3).astype(np.float64)
     layer.adapt(smooth_images().astype(np.float64))
@@ -96,11 +122,18 @@ def test_what_makes_no_sense_is_refused():
         nn.PatchWhitening(3, eps=0)
     with pytest.raises(ValueError, match=r"takes \(N, H, W, 3\), got shape \(2, 4, 4, 1\)"):
         nn.PatchWhitening(3).adapt(np.zeros((2, 4, 4, 1), np.float32))
+    with pytest.raises(ValueError, match=r"kernel \(2, 2\) does not fit padded input \(1, 4\)"):
+        nn.PatchWhitening(3).adapt(np.zeros((2, 1, 4, 3), np.float32))
+    for images in (np.zeros((0, 4, 4, 3)), np.zeros((1, 2, 2, 3)), np.full((9, 4, 4, 3), np.nan)):
+        with pytest.raises(ValueError, match="needs two patches or more, of finite numbers"):
+            nn.PatchWhitening(3).adapt(images.astype(np.float32))
+    with pytest.raises(TypeError, match="list"):
+        nn.PatchWhitening(3).adapt([[1.0]])
     with pytest.raises(ValueError, match=r"kernel \(4, 4\) does not fit padded input \(3, 5\)"):
         nn.PatchWhitening(3, 4).forward(np.zeros((2, 3, 5, 3), np.float32))
     with pytest.raises(ValueError, match="factor must be finite and not 0, got 0"):
         nn.Multiply(0)
     with pytest.raises(ValueError, match="factor must be finite and not 0, got nan"):
         nn.Multiply(float("nan"))
-    with pytest.raises(ValueError, match="bias_lr_scale must be at least 0 and finite, got -1"):
+    with pytest.raises(ValueError, match="bias_lr_scale must be at least 0, got -1"):
         nn.BatchNorm2d(3, bias_lr_scale=-1)
