@@ -173,6 +173,11 @@ SCALES = {
 """What is varied -> the axes' labels."""
 
 
+def straightness(row: Mapping[str, Any]) -> str:
+    """Return R² of a straight line, "-" where it goes through no more than two points, as any does."""
+    return f"{row['r2']:.4f}" if len(row["x"]) > 2 else "-"
+
+
 def scaling(rows: Rows) -> Figure:
     """Draw cost against images, batch, threads and channels, with the straight lines that fit best.
 
@@ -190,7 +195,7 @@ def scaling(rows: Rows) -> Figure:
             x = np.asarray(row["x"], float)
             fit = row["intercept"] + row["slope"] * x
             axes.plot(x, fit, color=color, linewidth=1.2)
-            label = f"{label_of(row['engine'])} (R² {row['r2']:.3f})"
+            label = f"{label_of(row['engine'])} (R² {straightness(row)})"
             axes.plot(x, row["y"], marker, color=color, markersize=6, markeredgecolor="white", label=label)
         _frame(axes, xlabel, ylabel, "")
         axes.set_ylim(0, 1.2 * axes.get_ylim()[1])  # room for the legend

@@ -192,8 +192,8 @@ def _fit(varied: str, engine: str, points: Sequence[tuple[float, float]]) -> dic
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    numbers = f"{row['slope']:.4g}", f"{row['intercept']:.4g}", f"{row['r2']:.4f}", f"{row['last_over_first']:.2f}"
-    return (row["varied"], row["engine"], *numbers)
+    line = f"{row['slope']:.4g}", f"{row['intercept']:.4g}", figures.straightness(row)
+    return (row["varied"], row["engine"], *line, f"{row['last_over_first']:.2f}")
 
 
 if __name__ == "__main__":
