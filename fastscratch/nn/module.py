@@ -6,6 +6,7 @@ backward passes in reverse. That is all that backpropagation is.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,8 +14,6 @@ from contextvars import ContextVar
 from typing import Any, ClassVar, Self
 
 import numpy as np
-
-from fastscratch._checks import check_number
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
@@ -93,7 +92,9 @@ class Parameter:
 
     @lr_scale.setter
     def lr_scale(self, lr_scale: float) -> None:
-        self._lr_scale = check_number("lr_scale", lr_scale, at_least=0.0)
+        if not 0 <= lr_scale < math.inf:
+            raise ValueError(f"lr_scale must be at least 0 and finite, got {lr_scale}")
+        self._lr_scale = float(lr_scale)
 
     @property
     def size(self) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
 
 import fastscratch_kernels as kernels
-from fastscratch._checks import check_number
 
 from .checks import check_gradient, check_images, check_size
 from .module import Array, Module, Parameter, Shape
@@ -61,14 +61,17 @@ class BatchNorm2d(Module):
     ) -> None:
         super().__init__()
         self.num_features = check_size("num_features", num_features)
-        self.eps = check_number("eps", eps, above=0.0)
-        self.momentum = check_number("momentum", momentum, at_least=0.0)
-        if self.momentum > 1:
+        if not eps > 0:
+            raise ValueError(f"eps must be positive, got {eps}")
+        if not 0 <= momentum <= 1:
             raise ValueError(f"momentum must lie between 0 and 1, got {momentum}")
+        for name, scale in (("weight_lr_scale", weight_lr_scale), ("bias_lr_scale", bias_lr_scale)):
+            if not 0 <= scale < math.inf:
+                raise ValueError(f"{name} must be at least 0 and finite, got {scale}")
+        self.eps, self.momentum = float(eps), float(momentum)
         self.weight = Parameter(np.ones(num_features, dtype=np.float32))
         self.bias = Parameter(np.zeros(num_features, dtype=np.float32))
-        self.weight.lr_scale = check_number("weight_lr_scale", weight_lr_scale, at_least=0.0)
-        self.bias.lr_scale = check_number("bias_lr_scale", bias_lr_scale, at_least=0.0)
+        self.weight.lr_scale, self.bias.lr_scale = float(weight_lr_scale), float(bias_lr_scale)
         self.running_mean: Array = np.zeros(num_features, dtype=np.float32)
         self.running_var: Array = np.ones(num_features, dtype=np.float32)
         self.num_batches_tracked: Array = np.zeros((), dtype=np.int64)

@@ -135,5 +135,8 @@ def test_what_makes_no_sense_is_refused():
         nn.Multiply(0)
     with pytest.raises(ValueError, match="factor must be finite and not 0, got nan"):
         nn.Multiply(float("nan"))
-    with pytest.raises(ValueError, match="bias_lr_scale must be at least 0, got -1"):
+    with pytest.raises(ValueError, match="bias_lr_scale must be at least 0 and finite, got -1"):
         nn.BatchNorm2d(3, bias_lr_scale=-1)
+    for scale in (-1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"^lr_scale must be at least 0 and finite, got {scale}$"):
+            nn.PatchWhitening(3).bias.lr_scale = scale
