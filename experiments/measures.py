@@ -24,7 +24,7 @@ class Measure:
     percent : bool
         Whether it is a share, written in percent.
     points : bool
-        Whether it is a difference of two shares, written in percentage points.
+        Whether that share is a difference of two, written in percentage points.
     """
 
     label: str
@@ -34,17 +34,18 @@ class Measure:
 
     def text(self, values: Sequence[float]) -> str:
         """Return mean and standard deviation with their unit."""
-        return self._write(values, "points" if self.points else "%" if self.percent else "")
+        share = "points" if self.points else "%"
+        return self._write(values, share if self.percent else "")
 
     def difference_text(self, mean: float, sd: float | None) -> str:
         """Return a difference with its sign: percentage points where the measure is a share."""
-        scale, digits, unit = (100, 1, " points") if self.percent or self.points else (1, 3, "")
+        scale, digits, unit = (100, 1, " points") if self.percent else (1, 3, "")
         spread = "" if sd is None else f" ± {scale * sd:.{digits}f}"
         return f"{scale * mean:+.{digits}f}{spread}{unit}"
 
     def _write(self, values: Sequence[float], unit: str) -> str:
         mean, sd = mean_and_sd(values)
-        scale, digits = (100, 1) if self.percent or self.points else (1, 3)
+        scale, digits = (100, 1) if self.percent else (1, 3)
         spread = "" if sd is None else f" ± {scale * sd:.{digits}f}"
         return f"{scale * mean:.{digits}f}{spread} {unit}".rstrip()
 
@@ -109,6 +110,7 @@ ALL_TEST_ACCURACY = Measure("accuracy on all test images", _final("test", "accur
 GAP = Measure(
     "gap between training and test accuracy",
     lambda result: float(result["final"]["train"]["accuracy"] - result["final"]["test"]["accuracy"]),
+    percent=True,
     points=True,
 )
 TRAIN_LOSS = Measure("training loss of the last epoch", _history("train_loss", -1))
@@ -120,7 +122,9 @@ EARLY_LOSS = Measure(
     lambda result: statistics.fmean(result["history"]["train_loss"][:3]),
 )
 SPREAD = Measure("spread of the batch losses in the last epoch", lambda result: float(result["batches"]["sd"][-1]))
-HARD_CLASSES = Measure("training accuracy of cat and deer above that of all classes", _hard_classes, points=True)
+HARD_CLASSES = Measure(
+    "training accuracy of cat and deer above that of all classes", _hard_classes, percent=True, points=True
+)
 LEARNT = Measure(
     "fall of the training loss from the first epoch to the last",
     lambda result: float(result["history"]["train_loss"][0] - result["history"]["train_loss"][-1]),
@@ -130,11 +134,13 @@ RISE = Measure("rise of the validation loss from its lowest to the end", _rise, 
 DECLINE = Measure(
     "validation accuracy at the lowest validation loss beyond that at the end",
     _at_best("valid_accuracy", -1),
+    percent=True,
     points=True,
 )
 UNDERFIT = Measure(
     "validation accuracy at the lowest validation loss beyond that after three epochs",
     _at_best("valid_accuracy", 2),
+    percent=True,
     points=True,
 )
 STOPPED_LOSS = Measure(
@@ -144,5 +150,6 @@ STOPPED_LOSS = Measure(
 STOPPED_ACCURACY = Measure(
     "test accuracy at the epoch chosen beyond that at the end",
     lambda result: float(result["best"]["test"]["accuracy"] - result["final"]["test"]["accuracy"]),
+    percent=True,
     points=True,
 )

@@ -167,11 +167,9 @@ def use_kernels(config: TrainConfig) -> None:
     BackendUnavailableError
         If the backend asked for cannot be had.
     """
-    if config.backend == "auto":
-        fastscratch_kernels.selected_backend()  # a mistake in the environment shows now, not in the first layer
-    else:
+    if config.backend != "auto":
         fastscratch_kernels.use_backend(config.backend)
-    fastscratch_kernels.active_backend()  # likewise one that shows when the kernels are loaded
+    fastscratch_kernels.active_backend()  # a mistake in the environment shows now, not in the first layer
     fastscratch_kernels.use_precision(config.precision)
     fastscratch_kernels.set_num_threads(config.threads or fastscratch_kernels.get_num_threads())
 

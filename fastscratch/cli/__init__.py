@@ -29,6 +29,13 @@ COMMANDS = {
 
 USER_ERROR = 2
 
+TOO_MUCH = {
+    MemoryError: "not enough memory",
+    OverflowError: "a number is too large",
+    RecursionError: "something is nested too deeply",
+}
+"""Exceptions that are a user's mistakes, too, and what happened."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -72,14 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, BackendUnavailableError) as error:
         _complain(prog, str(error))
         return USER_ERROR
-    except MemoryError as error:
-        _complain(prog, f"not enough memory{f': {error}' if str(error) else ''}")
-        return USER_ERROR
-    except OverflowError as error:
-        _complain(prog, f"a number is too large: {error}")
-        return USER_ERROR
-    except RecursionError as error:
-        _complain(prog, f"something is nested too deeply: {error}")
+    except tuple(TOO_MUCH) as error:
+        what = next(what for kind, what in TOO_MUCH.items() if isinstance(error, kind))
+        _complain(prog, f"{what}: {error}" if str(error) else what)
         return USER_ERROR
 
 

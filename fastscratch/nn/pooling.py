@@ -36,7 +36,6 @@ class _Pool2d(Module):
         parts = [str(self.kernel_size)]
         parts += [f"stride={self.stride}"] if self.stride != self.kernel_size else []
         parts += [f"padding={self.padding}"] if self.padding != (0, 0) else []
-        parts += [] if getattr(self, "count_include_pad", True) else ["count_include_pad=False"]
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
@@ -121,6 +120,9 @@ class AvgPool2d(_Pool2d):
             padding=self.padding,
             count_include_pad=self.count_include_pad,
         )
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self.count_include_pad else f"{super().__repr__()[:-1]}, count_include_pad=False)"
 
 
 class GlobalAvgPool2d(Module):
