@@ -12,6 +12,9 @@ cdef extern from "tile.h" nogil:
         Py_ssize_t seglen
         Py_ssize_t window
 
+    enum:
+        TILE_PASS_PIXELS
+
     enum tile_form:
         TILE_F2K3, TILE_F4K3, TILE_F2K5
 

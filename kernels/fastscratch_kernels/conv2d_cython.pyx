@@ -20,6 +20,8 @@ cdef enum:
     WEIGHTS, TABLES, GRADIENT, IMAGES, IMAGE, BUFFER
     SHORT = 48          # numbers of a patch that are few
     IMAGE_CHUNKS = 16   # partial sums of dW, where patches are short
+    CACHED = 1 << 18    # bytes of images that a level-2 cache keeps beside the rest
+    TASKS = 8           # that a thread gets of what makes it go through all images again
 
 
 cdef tile_patches _patches(const tile_table *t, const Geometry *g) noexcept nogil:
@@ -156,25 +158,35 @@ cdef int _input_gradient(const Geometry *g, const real *dy, const real *w, real 
     return no_memory() if failed else 0
 
 
+cdef inline Py_ssize_t _cached_images(const Geometry *g, Py_ssize_t bytes) noexcept nogil:
+    # How many images of so many `bytes` are gone through before the next: as many as are added up in one pass of the
+    # tile, or a multiple, so that the order of the sums stays what it is without.
+    cdef Py_ssize_t one = max(1, TILE_PASS_PIXELS // (g.OH * g.OW))
+    return max(one, CACHED // bytes // one * one)
+
+
 cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real *dw, real *db, real *dyp, real *dwp,
                           real *sums, int threads) except -1 nogil:
     # `x` is padded already. `dyp` (groups * blocks, N, OH * OW, block) takes dy with the filters of a block side by
     # side; `dwp` (groups * blocks, K, block) the result, where the last block of a group has room that dw has not;
-    # `sums` (N, F) those for db. A thread owns rows of the result and adds up all images in order, so that nothing is
+    # `sums` (N, F) those for db. A thread owns tiles of the result and adds up all images in order, so that nothing is
     # left to be added between threads.
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(dw), blocks = round_up(g.FG, block) // block, pixels = g.OH * g.OW
     cdef Py_ssize_t ldx = g.HP * g.WP * g.C, lddy = pixels * block
-    cdef Py_ssize_t q, b, n, i, f, k, s, count, group, piece, rows, at
+    cdef Py_ssize_t q, chunk, tile, run, b, n, i, f, k, s, count, group, rows, at
     cdef bint whole = g.FG % block == 0
     cdef Py_ssize_t ldw = g.F if whole else block
     cdef Py_ssize_t piecelen = 48, pieces = (g.seglen + piecelen - 1) // piecelen
-    cdef tile_patches p = _patches(t, g), run = p  # one segment, of which a piece is taken at a time
+    cdef Py_ssize_t tiles = g.groups * g.nseg * pieces * blocks  # of up to piecelen rows and a block of filters each
+    cdef Py_ssize_t images = _cached_images(g, (ldx + pixels * g.F) * sizeof(real))
+    cdef Py_ssize_t tasks = tiles if images >= g.N else min(tiles, TASKS * threads)
+    cdef tile_patches p = _patches(t, g), segment = p
     cdef real *to
     cdef unsigned long state = 0
     if p.pix == NULL:
         no_memory()
-    run.nseg = 1
+    segment.nseg = 1
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         for q in prange(g.groups * blocks * g.N, schedule="static"):
@@ -182,17 +194,21 @@ cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real
             group, f = b // blocks, b % blocks * block
             count = min(block, g.FG - f)
             pack(t, dy + n * pixels * g.F + group * g.FG + f, g.F, pixels, count, dyp + q * lddy)
-        for q in prange(g.groups * blocks * g.nseg * pieces, schedule="dynamic"):
-            b, s, piece = q // (g.nseg * pieces), q // pieces % g.nseg, q % pieces
-            group = b // blocks
-            at = piece * piecelen
-            rows = min(piecelen, g.seglen - at)
-            k = s * g.seglen + at
-            to = dw + k * g.F + b * block if whole else dwp + (b * g.K + k) * block
-            for i in range(rows):
-                memset(to + i * ldw, 0, block * sizeof(real))
-            filter_sums(t, x + p.seg[s] + group * g.CG + at, ldx, &run, rows, dyp + b * g.N * lddy, lddy, block, g.N,
-                        to, ldw)
+        for q in prange(tasks, schedule="dynamic"):
+            for chunk in range((g.N + images - 1) // images):
+                n = chunk * images
+                for tile in range(tiles * q // tasks, tiles * (q + 1) // tasks):
+                    run = tile // blocks  # of rows: the filters of one after the other, as they read the same of x
+                    group, s, at = run // (g.nseg * pieces), run // pieces % g.nseg, run % pieces * piecelen
+                    b = group * blocks + tile % blocks
+                    rows = min(piecelen, g.seglen - at)
+                    k = s * g.seglen + at
+                    to = dw + k * g.F + b * block if whole else dwp + (b * g.K + k) * block
+                    if n == 0:
+                        for i in range(rows):
+                            memset(to + i * ldw, 0, block * sizeof(real))
+                    filter_sums(t, x + n * ldx + p.seg[s] + group * g.CG + at, ldx, &segment, rows,
+                                dyp + (b * g.N + n) * lddy, lddy, block, min(images, g.N - n), to, ldw)
         if not whole:
             for b in prange(g.groups * blocks, schedule="static"):
                 group, f = b // blocks, b % blocks * block

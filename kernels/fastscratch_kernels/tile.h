@@ -48,6 +48,9 @@ struct tile_adam {
 
 #define TILE_DEAD 255 /* the argmax of a window that ReLU switched off */
 
+/* Pixels that dW adds up in registers before it goes on to the next rows: a level-1 cache holds their rows. */
+#define TILE_PASS_PIXELS 96
+
 #define TILE_FUNCTIONS(REAL)                                                                                           \
     /* y[i * block + j] = x[i * ldx + j] for j < n, zeros behind; y[j * ldy + i] = x[i * ldx + j], j < columns. */     \
     void (*pack)(const REAL *x, ptrdiff_t ldx, ptrdiff_t rows, ptrdiff_t n, REAL *y);                                  \

@@ -18,7 +18,6 @@ typedef int64_t shuffle_int64_t __attribute__((vector_size(16)));
 #endif
 
 #define CHAIN 192          /* products that are summed in one go: more would round more, and their weights leave L1, */
-#define PASS_PIXELS 96     /* pixels that dW adds up in registers before it goes on to the next rows, */
 #define BUFFER_BYTES 16384 /* and of accumulators: all stay in a level-1 cache of 32 KB with the pixels' rows */
 
 /* What a sum of products is added to: see `dense`. */

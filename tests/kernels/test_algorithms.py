@@ -52,6 +52,32 @@ def compare(op, backend, algorithm, case, fill, dtype, tolerance, **more):
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("pixels", [1, 5, 12])
+def test_more_images_than_a_cache_holds(pixels, groups, threads, dtype):
+    """They are gone through a part at a time, and no part is left out or counted twice. Too many for the loops."""
+    rng = np.random.default_rng(pixels)
+    images = 300_000 // (pixels**2 * 40 * 4) + 2
+    x = rng.integers(-1, 2, (images, pixels, pixels, 40)).astype(dtype)
+    w = rng.integers(-1, 2, (3, 2, 40 // groups, 36)).astype(dtype)
+    windows = {"padding": (1, 0) if pixels > 1 else (1, 1), "groups": groups}
+    dy = rng.integers(-1, 2, kernels.conv2d(x, w, **windows, backend="numpy").shape).astype(dtype)
+    wanted = kernels.conv2d_backward(dy, x, w, **windows, backend="numpy")
+    before = kernels.get_num_threads()
+    kernels.set_num_threads(threads)
+    try:
+        for backend in kernels.available("conv2d_backward"):
+            if "direct" not in kernels.algorithms(backend):
+                continue
+            got = kernels.conv2d_backward(dy, x, w, **windows, backend=backend, algorithm="direct")
+            for name, mine, reference in zip(("dx", "dw", "db"), got, wanted, strict=True):
+                np.testing.assert_array_equal(mine, reference, f"{name}, {backend}")
+    finally:
+        kernels.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize(("op", "backend", "algorithm", "case"), list(every_algorithm()))
 def test_every_algorithm_equals_the_loops(op, backend, algorithm, case, dtype):
     """Whole numbers bit for bit, but for F(2x2,5x5), whose transforms divide by 6 and 24."""
