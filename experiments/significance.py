@@ -57,6 +57,36 @@ def two_sided_p(t: float, freedom: int) -> float:
     return max(0.0, 1.0 - inside)
 
 
+def combined_p(probabilities: Sequence[float]) -> float:
+    """Return the probability of such probabilities, or smaller ones, by Fisher's method.
+
+    Parameters
+    ----------
+    probabilities : sequence of float
+        Of independent tests, each from 0 to 1; at least one.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one is no such probability.
+
+    Notes
+    -----
+    ``-2 Σ log p`` is distributed as chi-squared with 2n degrees of freedom; beyond 2x it has the probability
+    ``e⁻ˣ (1 + x + x²/2! + ... xⁿ⁻¹/(n - 1)!)``. Fisher, "Statistical methods for research workers" (1932), 21.1.
+    """
+    if not probabilities or not all(0 <= p <= 1 for p in probabilities):
+        raise ValueError(f"probabilities must be one or more numbers from 0 to 1, got {list(probabilities)}")
+    if 0 in probabilities:
+        return 0.0
+    x = -sum(math.log(p) for p in probabilities)
+    term = total = 1.0
+    for n in range(1, len(probabilities)):
+        term *= x / n
+        total += term
+    return min(1.0, math.exp(-x) * total)
+
+
 @dataclass(frozen=True)
 class Difference:
     """How one setting differs from another, seed by seed.

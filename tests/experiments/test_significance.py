@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from significance import mean_and_sd, paired, two_sided_p
+from significance import combined_p, mean_and_sd, paired, two_sided_p
 from store import NotRun
 
 # Critical values of Student's t as every printed table has them: degrees of freedom, t, two-sided probability.
@@ -55,3 +55,19 @@ def test_the_sign_of_a_difference():
     assert paired({0: 2.0, 1: 2.0}, {0: 2.0, 1: 2.0}).p == 1.0
     with pytest.raises(NotRun, match="no seed yet that both have"):
         paired({0: 1.0}, {1: 1.0})
+
+
+def test_probabilities_together():
+    assert combined_p([0.3]) == pytest.approx(0.3, rel=1e-12)
+    # Of two: P(p q <= c) = c (1 - log c) for uniform p and q, an area that one can integrate by hand.
+    assert combined_p([0.1, 0.2]) == pytest.approx(0.02 * (1 - math.log(0.02)), rel=1e-12)
+    assert combined_p([1.0] * 5) == 1.0
+    assert combined_p([0.5, 0.0]) == 0.0
+    # Chi-squared with 20 degrees of freedom is above 31.410 in 5 of 100 cases, as printed tables have it.
+    assert combined_p([math.exp(-31.410 / 20)] * 10) == pytest.approx(0.05, rel=2e-3)
+
+
+@pytest.mark.parametrize("wrong", [[], [0.5, 1.5], [-0.1], [math.nan]])
+def test_what_is_no_probability(wrong):
+    with pytest.raises(ValueError, match="probabilities must be one or more numbers from 0 to 1"):
+        combined_p(wrong)
