@@ -6,6 +6,8 @@ VENV   ?= .venv
 TORCH  ?= torch torchvision
 # Options for `make train`: make train ARGS="--epochs 1"
 ARGS   ?=
+# The table against PyTorch in less than five minutes
+BENCH_QUICK = --rows baseline-4,baseline-32,baseline-128,vgg-32,vgg-32-fast --backends cython,numba --rounds 5 --seconds 0.3
 # How long each op is timed by `make bench`
 BENCH_OPS ?= --benchmark-max-time=0.2 --benchmark-columns=min,median,rounds --benchmark-group-by=group
 
@@ -93,7 +95,7 @@ bench: $(VENV)/installed-dev  ## Measure everything against PyTorch, 45 minutes 
 	$(BIN)/python benchmarks/report.py
 
 bench-quick: $(VENV)/installed-dev  ## Print the table against PyTorch in less than five minutes
-	$(BIN)/python benchmarks/vs_torch.py --rounds 5 --seconds 0.3 --out build/bench-quick.json
+	$(BIN)/python benchmarks/vs_torch.py $(BENCH_QUICK) --out build/bench-quick.json
 
 bench-accuracy: $(VENV)/installed-dev  ## Measure the seconds to 70 % and 75 % on CIFAR-10, five seeds (hours)
 	$(BIN)/python benchmarks/time_to_accuracy.py

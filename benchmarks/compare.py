@@ -41,7 +41,7 @@ class Options:
     head : str
         Commit that is examined.
     rows : str
-        Which steps, by comma: baseline-4, baseline-32, baseline-128, vgg-32, vgg-32-fast.
+        Which steps, by comma: baseline-4, -8, -16, -32, -64, -128, vgg-32, vgg-32-fast.
     backend : str
         Whose kernels: cython, numba or numpy.
     threads : int or None

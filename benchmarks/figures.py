@@ -56,7 +56,7 @@ def epoch_time(rows: Rows, images: int = 50_000) -> Figure:
     Parameters
     ----------
     rows : sequence of mapping
-        Rows of the section ``step`` of one network, one kind and one number of threads.
+        Of one network's training steps, with one number of threads.
     images : int
         Images of an epoch.
     """

@@ -54,9 +54,7 @@ class Step:
 
 
 STEPS = {
-    "baseline-4": Step("baseline", 4),
-    "baseline-32": Step("baseline", 32),
-    "baseline-128": Step("baseline", 128),
+    **{f"baseline-{batch}": Step("baseline", batch) for batch in (4, 8, 16, 32, 64, 128)},
     "vgg-32": Step("vgg", 32),
     "vgg-32-fast": Step("vgg", 32, precision="fast"),
 }

@@ -28,6 +28,8 @@ from tables import Tables, fill, table  # noqa: E402  # the other script that fi
 
 Result = Mapping[str, Any]
 
+ENGINES = ("cython", "numba", "numpy")
+
 
 def newest(section: str, folder: Path = RESULTS) -> list[Result]:
     """Return for each kind of machine its newest results file that has the section."""
@@ -94,11 +96,12 @@ def vs_torch() -> str:
                 f"{_network(row)}, {row['batch']}{', fast' if row['precision'] else ''}",
                 str(row["threads"]),
                 f"{_milliseconds(row, best)} ({best.removeprefix('torch ')})",
-                *(_ratio(row, _backend(row, name)) for name in ("cython", "numba")),
+                *(_ratio(row, _backend(row, name)) for name in ENGINES),
                 " / ".join(peaks),
             ]
 
-    head = ["network, batch", "threads", "PyTorch, ms", "PyTorch / cython", "PyTorch / numba", "MiB, cython / PyTorch"]
+    ratios = (f"PyTorch / {name}" for name in ENGINES)
+    head = ["network, batch", "threads", "PyTorch, ms", *ratios, "MiB, cython / PyTorch"]
     return _per_machine("vs_torch", head, lines)
 
 
@@ -122,7 +125,24 @@ def layers() -> str:
     return _per_machine("vs_torch_layers", head, lines)
 
 
-ENGINES = ("cython", "numba", "numpy")
+def ops() -> str:
+    """Return the milliseconds of every op on every shape, in float32 with all threads."""
+
+    def lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
+        threads = max(row["threads"] for row in rows)
+        found: dict[tuple[str, str], dict[str, float]] = {}
+        for row in rows:
+            if row["dtype"] == "float32" and row["threads"] == threads:
+                times = found.setdefault((f"`{row['shape']}`, {row['batch']}", row["pass"]), {})
+                engine = figures.engine_of(row["engine"])  # the faster one of PyTorch's layouts
+                times[engine] = min(row["median"], times.get(engine, row["median"]))
+        for what, times in found.items():
+            shown = [figures.plain(1e3 * times[name]) if name in times else "-" for name in (*ENGINES, "torch")]
+            ratio = f"{times['torch'] / times['cython']:.2f}" if {"torch", "cython"} <= times.keys() else "-"
+            yield [*what, str(threads), *shown, ratio]
+
+    head = ["op and shape, batch", "pass", "threads", *(f"{name}, ms" for name in ENGINES)]
+    return _per_machine("ops", [*head, "PyTorch, ms", "PyTorch / cython"], lines)
 
 
 def step() -> str:
@@ -226,17 +246,15 @@ def epoch_time() -> str:
 
 
 def _epoch_rows() -> list[dict[str, Any]]:
-    """Return the training steps of the report's CNN with all threads, batch 4 to 128, of the newest file."""
-    results = newest("step")
-    rows = _rows(results[-1], "step") if results else []
-    wanted = {"network": "baseline", "kind": "training"}
-    rows = [row for row in rows if wanted.items() <= row.items() and 4 <= row["batch"] <= 128]
-    return [row for row in rows if row["threads"] == max(row["threads"] for row in rows)]
+    """Return the training steps of the report's CNN in the newest file: those of the table, for the same numbers."""
+    rows = [row for result in newest("vs_torch")[-1:] for row in _rows(result, "vs_torch")]
+    return [row for row in rows if row["network"] == "baseline"]
 
 
 TABLES: Tables = {
     "vs-torch": vs_torch,
     "layers": layers,
+    "ops": ops,
     "step": step,
     "start": start,
     "loaders": loaders,

@@ -52,7 +52,7 @@ class Options:
     Attributes
     ----------
     rows : str
-        Which rows, by comma: baseline-4, baseline-32, baseline-128, vgg-32, vgg-32-fast.
+        Which rows, by comma: baseline-4, -8, -16, -32, -64, -128, vgg-32, vgg-32-fast.
     backends : str
         Which backends, by comma: cython, numba, numpy.
     threads : int or None
@@ -76,7 +76,7 @@ class Options:
     """
 
     rows: str = ",".join(STEPS)
-    backends: str = "cython,numba"
+    backends: str = ",".join(BACKENDS)
     threads: int | None = None
     layers: bool = False
     compile: bool = False

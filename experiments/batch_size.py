@@ -87,7 +87,8 @@ EXPERIMENT = Experiment(
         ),
         Picture(
             name="sizes-test",
-            caption="Accuracy on the test images after each epoch",
+            caption="Accuracy on the test images after each epoch: mean of the seeds, in a band as wide as "
+            "they lie apart",
             draw=over_epochs("valid_accuracy", SIZES, "Test accuracy (%)"),
         ),
         Picture(name="noise", caption="Variance of the gradient at fixed weights", draw=gradient_noise.draw),

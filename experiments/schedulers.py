@@ -78,7 +78,7 @@ EXPERIMENT = Experiment(
         ),
         Picture(
             name="schedules-train-loss",
-            caption="Training loss of each epoch",
+            caption="Training loss of each epoch: mean of the seeds, in a band as wide as they lie apart",
             draw=over_epochs("train_loss", NAMES, "Training loss (nats per image)"),
         ),
     ),

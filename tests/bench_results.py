@@ -86,10 +86,22 @@ def results(**changes: Any) -> dict[str, Any]:
         for seed in range(2)
         for engine, speed in (("torch channels_last", 4.0), ("cython", 1.0), ("numba", 2.0))
     ]  # fmt: skip
+    ops = [
+        {"shape": "conv2d:vgg.conv2", "batch": 32, "pass": way, "dtype": dtype, "engine": engine, "threads": threads}
+        | {"median": 0.01 * factor / threads}
+        for way in ("forward", "backward")
+        for dtype in ("float32", "float64")
+        for threads in (1, 2)
+        for engine, factor in ENGINES.items()
+    ]
     return {
         "machine": machine(**changes),
         "sections": {
-            "vs_torch": section([{"network": "vgg", "batch": 32, "precision": "", "threads": 2} | measured(0.1)]),
+            "ops": section(ops),
+            "vs_torch": section([
+                *({key: value for key, value in row.items() if key != "kind"} | {"precision": ""} for row in steps),
+                {"network": "vgg", "batch": 32, "precision": "", "threads": 2} | measured(0.1),
+            ]),
             "vs_torch_layers": section(layers),
             "step": section(steps, start=[{"engine": "numba", "import_seconds": 0.5, "first_seconds": 1.5}]),
             "data": section([{"augmentation": "report", "batch": 128, "threads": 2} | measured(0.01)]),

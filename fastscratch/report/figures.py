@@ -123,7 +123,7 @@ def _draw_epochs(
     *,
     joined: bool,
 ) -> None:
-    size = 6 if len(rows) <= 30 else 3
+    every = -(-len(rows) // 30) or 1  # more marks would hide their line
     at, values = _column(rows, train, scale)
     if at.size:
         axes.plot(
@@ -132,7 +132,8 @@ def _draw_epochs(
             color=BLUE,
             linewidth=1.8 if joined else 0,
             marker="o",
-            markersize=size,
+            markersize=6 if joined or every == 1 else 3,
+            markevery=every if joined else 1,
             markeredgecolor="white",
             label="train, epoch mean",
             zorder=3,
@@ -145,7 +146,8 @@ def _draw_epochs(
             color=VERMILLION,
             linewidth=1.8,
             marker="s",
-            markersize=size,
+            markersize=6,
+            markevery=every,
             markeredgecolor="white",
             label=valid_label,
             zorder=4,

@@ -53,8 +53,17 @@ def test_every_table_says_what_was_measured_and_where(folder, name):
 
 def test_ratios_are_those_of_the_file(folder):
     write(folder, "a", bench_results.results())
-    line = "| VGG, 32 | 2 | 400 (channels_last) | 4.00 (0.50 to 9.00) | 2.00 (0.50 to 9.00) | 51 / 54 |"
+    line = "| VGG, 32 | 2 | 400 (channels_last) | 4.00 (0.50 to 9.00) | 2.00 (0.50 to 9.00) | "
+    line += "0.40 (0.50 to 9.00) | 51 / 54 |"
     assert line in report.vs_torch()
+
+
+def test_an_op_is_shown_with_all_threads_beside_the_faster_layout(folder):
+    write(folder, "a", bench_results.results())
+    lines = report.ops().splitlines()
+    assert [line for line in lines if "`conv2d:vgg.conv2`, 32 | forward" in line] == [
+        "| `conv2d:vgg.conv2`, 32 | forward | 2 | 5 | 10 | 50 | 20 | 4.00 |"
+    ]
 
 
 def test_the_newest_file_of_each_machine_counts(folder):
