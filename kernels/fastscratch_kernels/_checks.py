@@ -87,15 +87,26 @@ def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
     return room[start : start + size].reshape(shape)
 
 
-def check_out(name: str, out: Any, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+def check_out(name: str, out: Any, shape: Sequence[int], dtype: np.dtype[Any], /, **others: Array | None) -> Array:
     """Return an array to fill: a new one where `out` is None, else `out` after checking that it can be filled.
+
+    Parameters
+    ----------
+    name : str
+        The parameter's name, for the error.
+    out : ndarray or None
+        What the caller passed.
+    shape, dtype
+        What it must have.
+    **others : ndarray or None
+        Arrays by name that are read, or filled too, while `out` is being filled.
 
     Raises
     ------
     TypeError
         If `out` is no array or of another dtype.
     ValueError
-        If it has another shape, is not C-contiguous or cannot be written.
+        If it has another shape, is not C-contiguous, cannot be written, or shares memory with one of the others.
     """
     if out is None:
         return empty(shape, dtype)
@@ -107,12 +118,18 @@ def check_out(name: str, out: Any, shape: Sequence[int], dtype: np.dtype[Any]) -
             f"{name} must be a writable C-contiguous array of shape {shape}, got shape {out.shape}, "
             f"C-contiguous {out.flags.c_contiguous}, writable {out.flags.writeable}"
         )
+    for other, array in others.items():
+        # Others that are not contiguous are copied before they are read; of the rest the bounds tell all.
+        if isinstance(array, np.ndarray) and array.flags.c_contiguous and np.may_share_memory(out, array):
+            raise ValueError(f"{name} must not share memory with {other}, which is in use while {name} is filled")
     return out
 
 
-def check_given(name: str, out: Any, shape: Sequence[int], dtype: np.dtype[Any]) -> Array | None:
+def check_given(
+    name: str, out: Any, shape: Sequence[int], dtype: np.dtype[Any], /, **others: Array | None
+) -> Array | None:
     """Return `out` after the checks of `check_out`, or None where there is none."""
-    return None if out is None else check_out(name, out, shape, dtype)
+    return None if out is None else check_out(name, out, shape, dtype, **others)
 
 
 def check_input_shape(input_shape: Any, axes: int = 4) -> tuple[int, ...]:

@@ -91,7 +91,7 @@ def conv2d(
     """Return what the public `conv2d` returns."""
     taken, fill = find("conv2d", backend)
     shape, form = _plan(x.shape, w.shape, x.itemsize, how, taken, algorithm, precision or selected_precision())
-    out = check_out("out", out, shape, x.dtype)
+    out = check_out("out", out, shape, x.dtype, x=x, w=w, b=b)
     fill(x, w, b, out, *how, form)
     return out
 
@@ -135,8 +135,8 @@ def conv2d_relu_maxpool2d(
     """Return what the public `conv2d_relu_maxpool2d` returns."""
     taken, fill = find("conv2d_relu_maxpool2d", backend)
     shape, form = _pooled_plan(x.shape, w.shape, x.itemsize, how, pool, taken, algorithm)
-    out = check_out("out", out, shape, x.dtype)
-    argmax = check_out("argmax", argmax, shape, argmax_dtype(pool[0]))
+    out = check_out("out", out, shape, x.dtype, x=x, w=w, b=b)
+    argmax = check_out("argmax", argmax, shape, argmax_dtype(pool[0]), x=x, w=w, b=b, out=out)
     fill(x, w, b, out, argmax, *how, *pool, form)
     return out, argmax
 

@@ -27,12 +27,12 @@ def _check_inputs(x: Array, w: Array, b: Array | None) -> tuple[Array, Array, Ar
 
 
 def _check_gradients(
-    x: Array, w: Array, dx: Array | None, dw: Array | None, db: Array | None
+    dy: Array, x: Array, w: Array, dx: Array | None, dw: Array | None, db: Array | None
 ) -> tuple[Array | None, Array | None, Array | None]:
     return (
-        check_given("dx", dx, x.shape, x.dtype),
-        check_given("dw", dw, w.shape, x.dtype),
-        check_given("db", db, w.shape[3:], x.dtype),
+        check_given("dx", dx, x.shape, x.dtype, dy=dy, x=x, w=w),
+        check_given("dw", dw, w.shape, x.dtype, dy=dy, x=x, w=w, dx=dx),
+        check_given("db", db, w.shape[3:], x.dtype, dy=dy, x=x, w=w, dx=dx, dw=dw),
     )
 
 
@@ -147,7 +147,7 @@ def conv2d_backward(
     """
     x, w, _ = _check_inputs(x, w, None)
     how = _windows(stride, padding, dilation, groups)
-    dx, dw, db = _check_gradients(x, w, dx, dw, db)
+    dx, dw, db = _check_gradients(dy, x, w, dx, dw, db)
     return checked.conv2d_backward(dy, x, w, how, input_grad, bias, dx, dw, db, backend, algorithm, precision)
 
 
@@ -252,7 +252,7 @@ def conv2d_relu_maxpool2d_backward(
     x, w, _ = _check_inputs(x, w, None)
     how = _windows(stride, padding, dilation, groups)
     pool = _pool(pool_kernel_size, pool_stride, pool_padding)
-    dx, dw, db = _check_gradients(x, w, dx, dw, db)
+    dx, dw, db = _check_gradients(dy, x, w, dx, dw, db)
     return checked.conv2d_relu_maxpool2d_backward(
         dy, argmax, x, w, how, pool, input_grad, bias, dx, dw, db, backend
     )

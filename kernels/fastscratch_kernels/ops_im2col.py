@@ -58,7 +58,7 @@ def im2col(
     k, s = pair("kernel_size", kernel_size, 1), pair("stride", stride, 1)
     p, d = pair("padding", padding, 0), pair("dilation", dilation, 1)
     oh, ow = window_shape(x.shape, k, s, p, d)
-    out = check_out("out", out, (x.shape[0], oh, ow, k[0] * k[1] * x.shape[3]), x.dtype)
+    out = check_out("out", out, (x.shape[0], oh, ow, k[0] * k[1] * x.shape[3]), x.dtype, x=x)
     kernel("im2col", backend)(x, out, k, s, p, d)
     return out
 
@@ -107,6 +107,6 @@ def col2im(
     oh, ow = window_shape(shape, k, s, p, d)
     because = f"input_shape {shape}, kernel_size {k}, stride {s}, padding {p}, dilation {d}"
     check_shape("cols", cols, (shape[0], oh, ow, k[0] * k[1] * shape[3]), because)
-    out = check_out("out", out, shape, cols.dtype)
+    out = check_out("out", out, shape, cols.dtype, cols=cols)
     kernel("col2im", backend)(cols, out, k, s, p, d)
     return out

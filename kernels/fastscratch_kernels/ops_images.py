@@ -55,7 +55,7 @@ def look_up_levels(images: Array, table: Array, *, out: Array | None = None, bac
     images = _check_images(images, _LEVELS)
     table = check_array("table", table, "level C")
     check_shape("table", table, (256, images.shape[3]), f"images {images.shape}")
-    out = check_out("out", out, images.shape, table.dtype)
+    out = check_out("out", out, images.shape, table.dtype, images=images, table=table)
     kernel("look_up_levels", backend)(images, table, out)
     return out
 
@@ -98,6 +98,6 @@ def crop_images(
     tops = _check_each("tops", tops, images, _PLACES)
     lefts = _check_each("lefts", lefts, images, _PLACES)
     mirrored = _check_each("mirrored", mirrored, images, _CHOICES)
-    out = check_out("out", out, images.shape, images.dtype)
+    out = check_out("out", out, images.shape, images.dtype, images=images)
     kernel("crop_images", backend)(images, tops, lefts, mirrored, out)
     return out

@@ -64,8 +64,8 @@ def maxpool2d(
     x = check_array("x", x, "N H W C")
     pool = _pool(kernel_size, stride, padding)
     shape = pool2d_shape(x.shape, *pool)
-    out = check_out("out", out, shape, x.dtype)
-    argmax = check_out("argmax", argmax, shape, argmax_dtype(pool[0]))
+    out = check_out("out", out, shape, x.dtype, x=x)
+    argmax = check_out("argmax", argmax, shape, argmax_dtype(pool[0]), x=x, out=out)
     kernel("maxpool2d", backend)(x, out, argmax, *pool)
     return out, argmax
 
@@ -114,7 +114,7 @@ def maxpool2d_backward(
     check_shape("dy", dy, out_shape, _describe(shape, pool))
     argmax = check_array("argmax", argmax, "N OH OW C", argmax_dtype(pool[0]))
     check_shape("argmax", argmax, out_shape, _describe(shape, pool))
-    dx = check_out("dx", dx, shape, dy.dtype)
+    dx = check_out("dx", dx, shape, dy.dtype, dy=dy, argmax=argmax)
     kernel("maxpool2d_backward", backend)(dy, argmax, dx, *pool)
     return dx
 
@@ -155,7 +155,7 @@ def avgpool2d(
     """
     x = check_array("x", x, "N H W C")
     pool = _pool(kernel_size, stride, padding)
-    out = check_out("out", out, pool2d_shape(x.shape, *pool), x.dtype)
+    out = check_out("out", out, pool2d_shape(x.shape, *pool), x.dtype, x=x)
     kernel("avgpool2d", backend)(x, out, *pool, bool(count_include_pad))
     return out
 
@@ -199,6 +199,6 @@ def avgpool2d_backward(
     shape = check_input_shape(input_shape)
     pool = _pool(kernel_size, stride, padding)
     check_shape("dy", dy, pool2d_shape(shape, *pool), _describe(shape, pool))
-    dx = check_out("dx", dx, shape, dy.dtype)
+    dx = check_out("dx", dx, shape, dy.dtype, dy=dy)
     kernel("avgpool2d_backward", backend)(dy, dx, *pool, bool(count_include_pad))
     return dx

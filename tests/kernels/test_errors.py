@@ -171,3 +171,38 @@ def test_nothing_is_written_when_an_argument_is_bad():
     with pytest.raises(TypeError, match="b must be"):
         kernels.conv2d(X, W, B.astype(np.float64), out=out)
     assert (out == 7).all()
+
+
+BUFFER = zeros(1000)
+BUFFER_IMAGE = BUFFER[:144].reshape(2, 4, 6, 3)
+SHARED = [
+    ("conv2d", (BUFFER_IMAGE, W), {"out": BUFFER[100:228].reshape(2, 2, 4, 8)}, "out", "x"),
+    ("conv2d", (X, BUFFER[:216].reshape(3, 3, 3, 8)), {"out": BUFFER[215:343].reshape(2, 2, 4, 8)}, "out", "w"),
+    ("conv2d", (X, W, BUFFER[:8]), {"out": BUFFER[:128].reshape(2, 2, 4, 8)}, "out", "b"),
+    ("conv2d_backward", (DY, BUFFER_IMAGE, W), {"dx": BUFFER_IMAGE}, "dx", "x"),
+    ("conv2d_backward", (DY, X, W), {"dw": W}, "dw", "w"),
+    ("conv2d_backward", (DY, X, W), {"dx": BUFFER_IMAGE, "db": BUFFER[140:148]}, "db", "dx"),
+    ("conv2d_relu_maxpool2d", (BUFFER_IMAGE, W), {"out": BUFFER[:32].reshape(2, 1, 2, 8)}, "out", "x"),
+    ("maxpool2d", (BUFFER_IMAGE, 2), {"out": BUFFER[:36].reshape(2, 2, 3, 3)}, "out", "x"),
+    ("maxpool2d_backward", (BUFFER[:36].reshape(2, 2, 3, 3), ARGMAX, (2, 4, 6, 3), 2), {"dx": BUFFER_IMAGE},
+     "dx", "dy"),
+    ("avgpool2d", (BUFFER_IMAGE, 2), {"out": BUFFER[:36].reshape(2, 2, 3, 3)}, "out", "x"),
+    ("avgpool2d_backward", (BUFFER[:36].reshape(2, 2, 3, 3), (2, 4, 6, 3), 2), {"dx": BUFFER_IMAGE}, "dx", "dy"),
+    ("im2col", (BUFFER_IMAGE, 1), {"out": BUFFER_IMAGE}, "out", "x"),
+    ("col2im", (BUFFER_IMAGE, (2, 4, 6, 3), 1), {"out": BUFFER_IMAGE}, "out", "cols"),
+    ("crop_images", (BUFFER_IMAGE, TOPS, TOPS, MIRRORED), {"out": BUFFER_IMAGE}, "out", "images"),
+]
+
+
+@pytest.mark.parametrize(("op", "arguments", "outs", "out", "other"), SHARED)
+def test_what_is_filled_may_not_be_what_is_read(op, arguments, outs, out, other):
+    """Kernels would read what they have just written, each backend in another order."""
+    with pytest.raises(ValueError, match=f"^{out} must not share memory with {other}, which is in use while {out} is"):
+        getattr(kernels, op)(*arguments, **outs)
+
+
+def test_neighbors_in_one_buffer_and_copies_are_no_overlap():
+    out = BUFFER[144:272].reshape(2, 2, 4, 8)
+    assert kernels.conv2d(BUFFER_IMAGE, W, out=out) is out
+    view = BUFFER[:288].reshape(2, 4, 12, 3)[:, :, ::2]  # read from a copy, so that filling its memory does no harm
+    assert kernels.im2col(view, 1, out=BUFFER_IMAGE) is BUFFER_IMAGE
