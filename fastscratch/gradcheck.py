@@ -8,7 +8,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from ._checks import check_number
 from .check_layer import CheckError, CheckReport, CheckResult, check_layer
 from .differences import (
     EPS,
@@ -22,6 +21,7 @@ from .differences import (
     compare,
 )
 from .nn import Module
+from .nn.checks import check_number
 
 __all__ = ["CheckError", "CheckReport", "CheckResult", "Entry", "GradcheckResult", "Loss", "check_layer", "gradcheck"]
 

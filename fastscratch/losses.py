@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import fastscratch_kernels as kernels
 
-from ._checks import check_number
+from .nn.checks import check_number
 from .nn.module import Array
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))

@@ -22,7 +22,7 @@ import numpy as np
 
 import fastscratch_kernels as kernels
 
-from ._checks import check_number
+from .nn.checks import check_number
 from .nn.module import Array, Parameter
 
 # What a gradient holds before the first backward pass: a NaN whose bits no calculation makes.

@@ -18,8 +18,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
-from ._checks import check_number
-from .nn.checks import check_size
+from .nn.checks import check_number, check_size
 from .optim import Optimizer
 
 

@@ -14,7 +14,6 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     ("fastscratch_kernels",),
-    ("fastscratch._checks",),
     ("fastscratch.nn", "fastscratch.losses", "fastscratch.optim", "fastscratch.schedules"),
     (
         "fastscratch.models",
@@ -44,8 +43,8 @@ FLOORS = (
 )
 """From the lowest to the highest; a room imports rooms below, and of its own floor without going round in circles."""
 
-NUMPY_ALONE = 4
-"""The floors, counted from below, that import NumPy and the standard library; of the fourth, data may read files."""
+NUMPY_ALONE = 3
+"""The floors, counted from below, that import NumPy and the standard library; of the third, data may read files."""
 
 ONLY_IN = {
     "numba": "fastscratch_kernels",

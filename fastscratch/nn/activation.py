@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .checks import check_float, check_gradient
+from .checks import check_float, check_gradient, check_real
 from .module import Array, Module, Shape
 
 
@@ -57,7 +57,7 @@ class Multiply(Module):
 
     def __init__(self, factor: float) -> None:
         super().__init__()
-        if not (factor and math.isfinite(factor)):
+        if not (check_real("factor", factor) and math.isfinite(factor)):
             raise ValueError(f"factor must be finite and not 0, got {factor}")
         self.factor = float(factor)
 

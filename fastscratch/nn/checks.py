@@ -1,13 +1,16 @@
-"""What layers ask of their inputs and sizes."""
+"""What layers, losses, optimizers and schedules ask of their inputs, sizes and settings."""
 
 from __future__ import annotations
 
+import math
 import operator
-from typing import Any
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .module import Array, Module
+if TYPE_CHECKING:
+    from .module import Array, Module
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -29,6 +32,33 @@ def check_size(name: str, value: Any) -> int:
     if size < 1:
         raise ValueError(f"{name} must be at least 1, got {value}")
     return size
+
+
+def check_real(name: str, value: Any) -> float:
+    """Return `value` as a float; raise TypeError if it is no real number."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return float(value)
+
+
+def check_number(
+    name: str, value: Any, *, at_least: float = -math.inf, above: float = -math.inf, below: float = math.inf
+) -> float:
+    """Return `value` as a float in the given range; a bound of `above` or `below` is itself outside.
+
+    Raises
+    ------
+    TypeError
+        If it is no real number.
+    ValueError
+        If it is not finite, or out of range.
+    """
+    number = check_real(name, value)
+    if not (at_least <= number and above < number < below):  # written so that NaN and infinities fail
+        bounds = [("at least", at_least), ("above", above), ("below", below)]
+        allowed = " and ".join(f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
+        raise ValueError(f"{name} must be {allowed or 'finite'}, got {value}")
+    return number
 
 
 def check_float(layer: Module, x: Any, dtype: np.dtype[Any] | None = None) -> None:

@@ -11,7 +11,7 @@ from fastscratch_kernels.checked import Windows
 from fastscratch_kernels.shapes import IntPair, conv2d_shape, pair
 
 from .checks import check_images, check_size
-from .init import fans, initialize
+from .init import check_initializer, fans, initialize
 from .module import Array, Module, Parameter, Shape
 
 
@@ -76,6 +76,7 @@ class Conv2d(Module):
             raise ValueError(
                 f"groups must divide the channels, got {groups}: in_channels {in_channels}, out_channels {out_channels}"
             )
+        init = check_initializer(init)
         self.stride, self.padding = pair("stride", stride, 1), pair("padding", padding, 0)
         self.dilation, self.groups = pair("dilation", dilation, 1), groups
         self.windows: Windows = (self.stride, self.padding, self.dilation, groups)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .checks import check_float, check_gradient
+from .checks import check_float, check_gradient, check_real
 from .module import Array, Module, Shape
 
 
@@ -32,7 +32,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, seed: int | np.random.Generator | None = None) -> None:
         super().__init__()
-        if not 0 <= p < 1:
+        if not 0 <= check_real("p", p) < 1:
             raise ValueError(f"p must lie between 0 and 1, 1 excluded, got {p}")
         self.p = float(p)
         self.generator = np.random.default_rng(0 if seed is None else seed)

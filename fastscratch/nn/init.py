@@ -135,6 +135,13 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return window * shape[-2], window * shape[-1]
 
 
+def check_initializer(name: str) -> str:
+    """Return `name`; raise ValueError if no initializer is called so."""
+    if name not in INITIALIZERS:
+        raise ValueError(f"unknown initializer {name!r}; known: {', '.join(INITIALIZERS)}")
+    return name
+
+
 def initialize(
     name: str,
     rng: np.random.Generator,
@@ -169,8 +176,7 @@ def initialize(
     ValueError
         If `name` or `role` is unknown, or a fan is below 1.
     """
-    if name not in INITIALIZERS:
-        raise ValueError(f"unknown initializer {name!r}; known: {', '.join(INITIALIZERS)}")
+    check_initializer(name)
     if role not in ("weight", "bias"):
         raise ValueError(f"role is 'weight' or 'bias', got {role!r}")
     if fan_in < 1 or fan_out < 1:

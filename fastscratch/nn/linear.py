@@ -9,7 +9,7 @@ import numpy as np
 from fastscratch_kernels import checked
 
 from .checks import check_float, check_gradient, check_size
-from .init import fans, initialize
+from .init import check_initializer, fans, initialize
 from .module import Array, Module, Parameter, Shape
 
 
@@ -63,6 +63,7 @@ class Linear(Module):
         super().__init__()
         self.in_features = check_size("in_features", in_features)
         self.out_features = check_size("out_features", out_features)
+        init = check_initializer(init)
         shape = (in_features, out_features)
         fan_in, fan_out = fans(shape)
         self.weight = Parameter(

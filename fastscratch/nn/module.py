@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from .checks import check_real
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
 
@@ -92,7 +94,7 @@ class Parameter:
 
     @lr_scale.setter
     def lr_scale(self, lr_scale: float) -> None:
-        if not 0 <= lr_scale < math.inf:
+        if not 0 <= check_real("lr_scale", lr_scale) < math.inf:
             raise ValueError(f"lr_scale must be at least 0 and finite, got {lr_scale}")
         self._lr_scale = float(lr_scale)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import fastscratch_kernels as kernels
 
-from .checks import check_gradient, check_images, check_size
+from .checks import check_gradient, check_images, check_real, check_size
 from .module import Array, Module, Parameter, Shape
 
 
@@ -61,12 +61,12 @@ class BatchNorm2d(Module):
     ) -> None:
         super().__init__()
         self.num_features = check_size("num_features", num_features)
-        if not eps > 0:
+        if not check_real("eps", eps) > 0:
             raise ValueError(f"eps must be positive, got {eps}")
-        if not 0 <= momentum <= 1:
+        if not 0 <= check_real("momentum", momentum) <= 1:
             raise ValueError(f"momentum must lie between 0 and 1, got {momentum}")
         for name, scale in (("weight_lr_scale", weight_lr_scale), ("bias_lr_scale", bias_lr_scale)):
-            if not 0 <= scale < math.inf:
+            if not 0 <= check_real(name, scale) < math.inf:
                 raise ValueError(f"{name} must be at least 0 and finite, got {scale}")
         self.eps, self.momentum = float(eps), float(momentum)
         self.weight = Parameter(np.ones(num_features, dtype=np.float32))

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 import fastscratch_kernels as kernels
 from fastscratch_kernels.shapes import IntPair, conv2d_shape, pair
 
-from .checks import check_gradient, check_images, check_size
+from .checks import check_gradient, check_images, check_real, check_size
 from .module import Array, Module, Parameter, Shape
 
 BLOCK = 250
@@ -55,7 +55,7 @@ class PatchWhitening(Module):
         super().__init__()
         self.in_channels = check_size("in_channels", in_channels)
         self.kernel_size = pair("kernel_size", kernel_size, 1)
-        if not eps > 0:
+        if not check_real("eps", eps) > 0:
             raise ValueError(f"eps must be positive, got {eps}")
         self.eps = float(eps)
         numbers = self.kernel_size[0] * self.kernel_size[1] * in_channels

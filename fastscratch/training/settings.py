@@ -20,15 +20,17 @@ def describe_settings(trainer: Trainer) -> dict[str, Any]:
     dict
         Plain values: ``batch_size``, ``eval_batch_size``, ``seed``, ``augment``, ``lr`` (the schedule's base, or
         without one that of the optimizer when the trainer was made), ``criterion``, ``optimizer`` and ``schedule``
-        with their options, ``backend``, ``precision``, ``dtype``, each layer as ``model.<name>``, and the rates of
-        parameters that have one of their own.
+        with their options, ``backend``, ``precision``, ``dtype``, each layer as ``model.<name>``, the rates of
+        parameters that have one of their own, and on the NumPy backend ``threads``: BLAS adds up in another order
+        where it has more of them.
 
     Notes
     -----
     Not in here, because a resumed run may have them otherwise: the number of epochs (a schedule that depends on it
     has its steps among its own options), where and how often checkpoints are written, prefetching, the number of
-    threads, and the callbacks (one that the checkpoint does not know starts anew).
+    threads of compiled kernels, and the callbacks (one that the checkpoint does not know starts anew).
     """
+    backend = fastscratch_kernels.active_backend()
     return {
         "batch_size": trainer.batch_size,
         "eval_batch_size": trainer.eval_batch_size,
@@ -38,7 +40,8 @@ def describe_settings(trainer: Trainer) -> dict[str, Any]:
         "criterion": describe(trainer.criterion),
         **_with_options("optimizer", trainer.optimizer),
         **({"schedule": None} if trainer.schedule is None else _with_options("schedule", trainer.schedule)),
-        "backend": fastscratch_kernels.active_backend(),
+        "backend": backend,
+        **({"threads": fastscratch_kernels.get_num_threads()} if backend == "numpy" else {}),
         "precision": fastscratch_kernels.selected_precision(),
         "dtype": str(model_dtype(trainer.model)),
         **_layers(trainer.model),

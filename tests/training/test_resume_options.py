@@ -4,7 +4,7 @@ import pytest
 
 from fastscratch import nn
 from fastscratch.training import CheckpointError
-from fastscratch_kernels import use_precision
+from fastscratch_kernels import backends, get_num_threads, set_num_threads, use_backend, use_precision
 from tiny_training import make_data, make_trainer
 
 
@@ -52,3 +52,23 @@ def test_another_precision_is_another_run(tmp_path):
     message = "precision: checkpoint has standard, this run has fast"
     with use_precision("fast"), pytest.raises(CheckpointError, match=message):
         make_trainer().resume(tmp_path)
+
+
+def test_numpy_adds_up_in_another_order_on_other_threads(tmp_path):
+    """As BLAS does; of compiled kernels the number of threads is free."""
+    before = get_num_threads()
+    try:
+        with use_backend("numpy"):
+            set_num_threads(1)
+            fit(make_trainer(checkpoint=tmp_path / "numpy"))
+            set_num_threads(2)
+            with pytest.raises(CheckpointError, match="threads: checkpoint has 1, this run has 2"):
+                make_trainer().resume(tmp_path / "numpy")
+        for backend in (name for name in ("numba", "cython") if backends()[name] is None):
+            with use_backend(backend):
+                set_num_threads(1)
+                fit(make_trainer(checkpoint=tmp_path / backend))
+                set_num_threads(2)
+                make_trainer().resume(tmp_path / backend)
+    finally:
+        set_num_threads(before)
