@@ -90,6 +90,18 @@ def check_images(layer: Module, x: Any, dtype: np.dtype[Any] | None = None, chan
 
 
 def check_gradient(layer: Module, dy: Array, shape: tuple[int, ...]) -> None:
-    """Raise ValueError unless `dy` has the `shape` of the output."""
-    if (dy.shape if isinstance(dy, np.ndarray) else np.shape(dy)) != shape:
-        raise ValueError(f"{layer!r} had an output of shape {shape}, got a gradient of shape {np.shape(dy)}")
+    """Raise unless `dy` has the `shape` of the output.
+
+    Raises
+    ------
+    TypeError
+        If it is no array of float32 or float64.
+    ValueError
+        If it has another shape.
+    """
+    if not isinstance(dy, np.ndarray):
+        raise TypeError(f"{layer!r} takes an ndarray as gradient, got {type(dy).__name__}")
+    if dy.shape != shape:
+        raise ValueError(f"{layer!r} had an output of shape {shape}, got a gradient of shape {dy.shape}")
+    if dy.dtype not in _FLOATS:
+        raise TypeError(f"{layer!r} takes a gradient of float32 or float64, got {dy.dtype}")

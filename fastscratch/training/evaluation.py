@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastscratch import nn
+from fastscratch.data.dataset import ImageDataset
 from fastscratch.losses import softmax
 from fastscratch.training.metrics import Evaluation, confusion_matrix
 
 if TYPE_CHECKING:
-    from fastscratch.data.dataset import ImageDataset
     from fastscratch.data.normalization import Normalization
     from fastscratch.losses import Loss
 
@@ -72,9 +72,13 @@ def evaluate(
 
     Raises
     ------
+    TypeError
+        If `dataset` is no ImageDataset.
     ValueError
         If a label is out of range for the model's scores, or the images do not fit the model.
     """
+    if not isinstance(dataset, ImageDataset):
+        raise TypeError(f"dataset must be an ImageDataset, got {type(dataset).__name__}")
     dtype = model_dtype(model)
     loss_sum = 0.0
     confusion: NDArray[np.int64] | None = None
@@ -119,10 +123,12 @@ def predict(
     Raises
     ------
     TypeError
-        If the images are not uint8.
+        If the images are no array of uint8.
     ValueError
         If there is no image, or the shape does not fit.
     """
+    if not isinstance(images, np.ndarray):
+        raise TypeError(f"images must be an ndarray of shape (N, H, W, C), got {type(images).__name__}")
     if images.ndim != 4 or not len(images):
         raise ValueError(f"images must have shape (N, H, W, C) with N at least 1, got {images.shape}")
     dtype = model_dtype(model)

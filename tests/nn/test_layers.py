@@ -227,6 +227,15 @@ def test_inputs_of_other_shapes_are_refused(layer, shape, message):
     assert message in str(error.value)
 
 
+@ALL
+def test_gradients_are_arrays_of_floats(case):
+    layer = case.make()
+    y = layer.forward(case.x("float32"))
+    for wrong in (y.tolist(), y.astype(np.int64)):
+        with pytest.raises(TypeError, match=r"takes an ndarray as gradient, got list|ndarray.*list|float32.*got int64"):
+            layer.backward(wrong)
+
+
 def test_output_shapes_of_other_inputs_are_refused():
     for layer, shape in [
         (nn.Conv2d(3, 4, 3), (8, 8, 2)),

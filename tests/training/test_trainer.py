@@ -262,3 +262,17 @@ def test_a_new_trainer_has_nothing_to_evaluate_with_or_to_save(tmp_path):
     assert given.evaluate(make_data()).images == 60
     given.fit(make_data(), epochs=1)
     assert given.normalization == Normalization([0.5] * 3, [0.25] * 3)
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (lambda trainer: trainer.predict([[1, 2]]), r"images must be an ndarray of shape \(N, H, W, C\), got list"),
+        (lambda trainer: trainer.predict(np.zeros((1, 8, 8, 3))), "uint8"),
+        (lambda trainer: trainer.evaluate(make_data().images), "dataset must be an ImageDataset, got ndarray"),
+    ],
+)
+def test_what_a_trained_network_is_not_asked_for(use, message):
+    trainer = Trainer(**parts(normalization=Normalization([0.5] * 3, [0.25] * 3)))
+    with pytest.raises(TypeError, match=message):
+        use(trainer)
