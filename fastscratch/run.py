@@ -118,7 +118,8 @@ def start(config: TrainConfig, *, callbacks: Sequence[Callback] = (), whole: Tra
     BackendUnavailableError
         If the kernels asked for by name cannot be had.
     """
-    config = _with_absolute_data(config.validate())
+    _check_places(config.validate())
+    config = _with_absolute_data(config)
     if config.resume is not None:
         check_resumable(config, Path(config.resume))
     elif config.out is not None:
@@ -213,7 +214,8 @@ def make_schedule(config: TrainConfig, optimizer: optim.Optimizer, steps_per_epo
         "multistep": {"milestones": config.milestones, "gamma": config.gamma},
         "cosine": {
             "total_steps": steps,
-            "warmup_steps": round(config.warmup_epochs * steps_per_epoch),
+            # A rise over nearly all epochs may be rounded up to all their steps, but the last.
+            "warmup_steps": min(round(config.warmup_epochs * steps_per_epoch), steps - 1),
             "final_lr": config.final_lr,
         },
         "onecycle": {"max_lr": config.lr, "total_steps": steps, "pct_start": config.pct_start},
@@ -270,6 +272,13 @@ def check_resumable(config: TrainConfig, folder: Path) -> None:
     history = folder / HISTORY_FILE
     if not (folder / checkpoint.FILE_NAME).exists() and history.exists() and history.stat().st_size:
         raise ValueError(f"cannot resume {folder}: it has epochs in {HISTORY_FILE} but no {checkpoint.FILE_NAME}")
+
+
+def _check_places(config: TrainConfig) -> None:
+    """Raise ValueError where a folder is named by nothing, which as a path would be the current one."""
+    for name in ("data", "out", "resume"):
+        if getattr(config, name) == "":
+            raise ValueError(f"{name} must not be empty; the current folder is '.'")
 
 
 def _with_absolute_data(config: TrainConfig) -> TrainConfig:

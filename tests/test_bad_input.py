@@ -241,6 +241,21 @@ def test_one_line_and_exit_code_2(name, place, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir()), "a refused command must leave nothing behind"
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", ""], "data must not be empty; the current folder is '.'"),
+        (["--data", "shapes10", "--out", ""], "out must not be empty"),
+    ],
+)
+def test_a_folder_has_a_name(words, message, tmp_path, monkeypatch):
+    """An empty path would be the current folder, as where a shell's variable is not set."""
+    monkeypatch.chdir(tmp_path)
+    words = ["train", *words, "--epochs", "1"]
+    check_one_line(*call(*words), words, message)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", BAD_CIFAR)
 def test_bad_cifar10_files(name, place, monkeypatch):
     monkeypatch.setenv("FASTSCRATCH_DATA", str(place / name))

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from fastscratch import models, run
 from fastscratch.config import TrainConfig, field_types, known_names, read_config
 from fastscratch.models import IDEAS
 
@@ -139,3 +140,11 @@ def test_what_a_resumed_run_may_change():
     assert {"lr", "seed", "data", "batch_size", "model"} <= set(config.fixed_fields())
     assert not {"epochs", "threads", "backend", "out", "resume"} & set(config.fixed_fields())
     assert "epochs" in TrainConfig(schedule="onecycle").fixed_fields()  # its length shapes the whole curve
+
+
+def test_a_rise_over_nearly_all_epochs_leaves_a_step_to_fall_in():
+    """Three steps an epoch: 1.9 epochs are 5.7 steps, which would round to all six."""
+    config = TrainConfig(schedule="cosine", epochs=2, warmup_epochs=1.9)
+    model = models.of_config(config, (32, 32, 3), 10)
+    schedule = run.make_schedule(config, run.make_optimizer(config, model), steps_per_epoch=3)
+    assert schedule.warmup_steps == 5
