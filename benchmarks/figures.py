@@ -107,20 +107,19 @@ def roofline(rows: Rows, limits: Mapping[str, float], threads: int) -> Figure:
     for axes, way in zip(panels, ("forward", "backward"), strict=True):
         roof = np.minimum(limits["flops"], at * limits["bytes"]) / 1e9
         axes.plot(at, roof, color=GREY, linewidth=1.6)
-        for place, row in enumerate(row for row in rows if row["pass"] == way):
+        shown = sorted((row for row in rows if row["pass"] == way), key=lambda row: row["flops"] / row["bytes"])
+        _name_layers(axes, [(row["layer"], row["flops"] / row["bytes"]) for row in shown], at[0], at[-1])
+        for row in shown:
             x = row["flops"] / row["bytes"]
-            axes.axvline(x, color="#DDDDDD", linewidth=0.6, zorder=0)
-            name = row["layer"].replace("baseline", "b").replace("vgg", "v")
-            axes.text(x, 1.01 + 0.045 * (place % 3), name, transform=axes.get_xaxis_transform(), fontsize=6.5,
-                      ha="center", color=GREY)  # fmt: skip
             for engine in _shown(row):
                 color, marker = STYLES[engine_of(engine)]
                 rate = row["flops"] / float(np.median(row["engines"][engine]["seconds"])) / 1e9
                 axes.plot(x, rate, marker, color=color, markersize=6, alpha=0.85, markeredgecolor="white")
         axes.set_xscale("log")
+        axes.set_xlim(at[0], at[-1])
         axes.set_yscale("log")
         _frame(axes, "operations for each byte that has to move", "", "")
-        axes.set_title(way, fontsize=11, loc="left", pad=34)
+        axes.set_title(way, fontsize=11, loc="left", pad=50)
     panels[0].set_ylabel("GFLOP/s of the dense algorithm")
     for engine in dict.fromkeys(engine_of(name) for row in rows for name in row["engines"]):
         color, marker = STYLES[engine]
@@ -134,6 +133,33 @@ def roofline(rows: Rows, limits: Mapping[str, float], threads: int) -> Figure:
         fontsize=10, color=GREY,
     )  # fmt: skip
     return figure
+
+
+def _name_layers(axes: Axes, layers: Sequence[tuple[str, float]], left: float, right: float) -> None:
+    """Write the names of layers above the axes, each joined to its place on the logarithmic axis from left to right."""
+    places = [float(np.log(x / left) / np.log(right / left)) for _, x in layers]
+    for (name, x), place, label in zip(layers, places, spread(places, 0.028), strict=True):
+        axes.axvline(x, color="#DDDDDD", linewidth=0.6, zorder=0)
+        axes.plot([place, label], [1.0, 1.04], color="#BBBBBB", linewidth=0.6, transform=axes.transAxes, clip_on=False)
+        short = name.replace("baseline", "b").replace("vgg", "v")
+        axes.text(label, 1.05, short, transform=axes.transAxes, fontsize=7, ha="center", va="bottom", rotation=90,
+                  color=GREY)  # fmt: skip
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Return rising places moved as little as it takes to lie a gap apart.
+
+    Without the gaps that is isotonic regression, by pooling neighbors that are out of order.
+    """
+    blocks: list[tuple[float, int]] = []  # mean of so many places, each moved back by the gaps before it
+    for number, place in enumerate(places):
+        mean, count = place - number * gap, 1
+        while blocks and blocks[-1][0] > mean:
+            before, pooled = blocks.pop()
+            mean, count = (before * pooled + mean * count) / (pooled + count), pooled + count
+        blocks.append((mean, count))
+    means = [mean for mean, count in blocks for _ in range(count)]
+    return [mean + number * gap for number, mean in enumerate(means)]
 
 
 def ladder(rows: Rows) -> Figure:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import figures
 import pytest
 import report
 from PIL import Image
@@ -117,3 +118,12 @@ def test_seconds_to_an_accuracy():
     assert spread([1.0, 3.0]) == "2.0 ± 1.4"
     assert spread([1.0, None, 3.0]) == "2.0 ± 1.4 (2 of 3)"
     assert spread([None]) == "not reached"
+
+
+def test_names_are_spread_as_little_as_it_takes():
+    assert figures.spread([0.1, 0.5, 0.9], 0.2) == pytest.approx([0.1, 0.5, 0.9])
+    assert figures.spread([0.5, 0.5], 0.2) == pytest.approx([0.4, 0.6])
+    assert figures.spread([0.1, 0.15, 0.2, 0.9], 0.1) == pytest.approx([0.05, 0.15, 0.25, 0.9])
+    # The first pair pushes into the third, so that all three share what has to be moved.
+    assert figures.spread([0.5, 0.5, 0.6], 0.2) == pytest.approx([1 / 3, 1 / 3 + 0.2, 1 / 3 + 0.4])
+    assert figures.spread([], 0.1) == []
