@@ -33,12 +33,15 @@ def describe(results: Iterable[Result]) -> list[str]:
 
 
 def machines(results: Iterable[Result]) -> list[str]:
-    """Return a sentence for each machine and set of versions that results were made with."""
-    found = set()
+    """Return a sentence for each machine and set of versions that results were made with, with the commits."""
+    found: dict[str, set[str]] = {}
     for result in results:
         made = result["made"]
         versions = ", ".join(f"{name} {version}" for name, version in made["versions"].items() if version)
         isa = f", {made['isa']}" if made.get("isa") else ""
         threads = f"{made['threads']} thread{'s' if made['threads'] > 1 else ''}"
-        found.add(f"{result['engine']}: {made['cpu']}{isa}, {threads}; {versions}; commit {made['commit']}.")
-    return sorted(found)
+        found.setdefault(f"{result['engine']}: {made['cpu']}{isa}, {threads}; {versions}", set()).add(made["commit"])
+    return [
+        f"{what}; commit{'s' if len(commits) > 1 else ''} {', '.join(sorted(commits))}."
+        for what, commits in sorted(found.items())
+    ]

@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import pages
+import provenance
 import pytest
 import store
 import timings
@@ -72,6 +73,16 @@ def read(text):
     assert not reader.open
     assert len(set(reader.ids)) == len(reader.ids)
     return reader
+
+
+def test_a_machine_is_told_once_with_all_its_commits():
+    made = {"cpu": "Some CPU", "isa": "avx2", "threads": 1, "versions": {"numpy": "2.4", "torch": None}}
+    runs = [{"engine": "fastscratch", "made": made | {"commit": commit}} for commit in ("bb", "aa", "bb")]
+    other = {"engine": "torch", "made": made | {"commit": "cc", "threads": 2, "isa": None}}
+    assert provenance.machines([*runs, other]) == [
+        "fastscratch: Some CPU, avx2, 1 thread; numpy 2.4; commits aa, bb.",
+        "torch: Some CPU, 2 threads; numpy 2.4; commit cc.",
+    ]
 
 
 def test_with_all_results_every_claim_is_judged_and_every_picture_drawn(everything, files):
