@@ -101,6 +101,7 @@ EXPERIMENT = Experiment(
                 "With a standard deviation up to 0.25 the kernel's center weighs so much that every 8-bit image rounds "
                 "back to itself; see the page on augmentation."
             ),
+            picture="transforms",
         ),
         Claim(
             name="too-much-augmentation",

@@ -139,6 +139,30 @@ def bars(settings: Sequence[str]) -> Callable[[Findings], Figure]:
     return draw
 
 
+def by_class(settings: Sequence[str]) -> Callable[[Findings], Figure]:
+    """Return what draws the training accuracy of each class, mean of the seeds, as a mark for each of the settings."""
+
+    def draw(findings: Findings) -> Figure:
+        runs = {name: [run["final"]["train"] for run in findings.of(name).values()] for name in settings}
+        classes = list(runs[settings[0]][0]["class_accuracy"])
+        figure = blank(7.0, 1.4 + 0.34 * len(classes))
+        axes = figure.subplots()
+        for name, (color, _, mark) in zip(settings, STYLES, strict=False):
+            means = [100 * float(np.mean([run["class_accuracy"][one] for run in runs[name]])) for one in classes]
+            axes.plot(
+                means, np.arange(len(classes)), mark, color=color, markersize=8, markeredgecolor="white",
+                label=findings.experiment.setting(name).label,
+            )  # fmt: skip
+        frame(axes, "Training accuracy (%)", "")
+        axes.set_yticks(np.arange(len(classes)), classes)
+        axes.set_xlim(-3, 103)
+        axes.invert_yaxis()
+        axes.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(settings))
+        return figure
+
+    return draw
+
+
 def sheet(encoded: str, title: str) -> Figure:
     """Draw a contact sheet that a result holds as a PNG file in base64."""
     with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+import numpy as np
 from claims import FAILS, HOLDS, Verdict
 from job import FASTSCRATCH, TORCH
+from matplotlib.figure import Figure
 from measures import TEST_ACCURACY
 from significance import LEVEL, combined_p, mean_and_sd, paired, two_sided_p
 from store import NotRun, Result
 from tabular import Table
+
+from fastscratch.report.figures import BLUE, GREY, blank, frame
 
 if TYPE_CHECKING:
     from findings import Findings
@@ -115,6 +119,27 @@ def table(findings: Findings) -> Table:
         "deviation (Student's t). First losses: of the first hundred batches, in nats."
     )
     return Table("Final accuracies", head, rows or [["not run yet", *["-"] * 7]], note)
+
+
+def draw(findings: Findings) -> Figure:
+    """Draw each setting's accuracy on PyTorch over that on fastscratch."""
+    found = list(pairs(findings))
+    if not found:
+        raise NotRun("no setting has been run on both engines")
+    figure = blank(5.6, 5.4)
+    axes = figure.subplots()
+    for pair in found:
+        x, y = (100 * np.array(list(side.values())) for side in (pair.here, pair.there))
+        spans = [[[values.mean() - values.min()], [values.max() - values.mean()]] for values in (x, y)]
+        axes.errorbar(
+            x.mean(), y.mean(), xerr=spans[0], yerr=spans[1], color=BLUE, ecolor=GREY, elinewidth=1.2, marker="o",
+            markeredgecolor="white",
+        )  # fmt: skip
+    low, high = axes.get_xlim()
+    axes.plot([low, high], [low, high], color=GREY, linewidth=0.8, linestyle="--", label="the same", zorder=0)
+    frame(axes, "Test accuracy, fastscratch (%)", "Test accuracy, PyTorch (%)")
+    axes.legend(frameon=False, fontsize=9)
+    return figure
 
 
 def check(findings: Findings) -> Verdict:

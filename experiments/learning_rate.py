@@ -6,7 +6,7 @@ import range_sweep
 import rate_search
 from claims import Claim, below, every, larger
 from design import Experiment, Setting
-from drawing import Picture, over_epochs, picture_of_run
+from drawing import Picture, by_class, over_epochs, picture_of_run
 from exhibits import classes, overview
 from measures import FIRST_LOSS, GAP, HARD_CLASSES, SPREAD, TEST_ACCURACY, TRAIN_ACCURACY, TRAIN_LOSS
 
@@ -74,6 +74,7 @@ EXPERIMENT = Experiment(
             name="hard-classes-suffer",
             says="Hard classes such as cat and deer suffer more than others when the rate is too small.",
             check=every(below(HARD_CLASSES, "1e-6"), larger(HARD_CLASSES, "1e-3", "1e-6")),
+            picture="classes",
         ),
     ),
     tables=(
@@ -99,6 +100,11 @@ EXPERIMENT = Experiment(
             name="search",
             caption="Loss and accuracy after ten epochs on a tenth of the training images that was kept apart",
             draw=rate_search.draw,
+        ),
+        Picture(
+            name="classes",
+            caption="Accuracy on the training images by classes: mean of the seeds",
+            draw=by_class(RATES),
         ),
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from claims import Claim, above, every, larger
 from design import Experiment, Setting
-from drawing import picture_of_run
+from drawing import Picture, over_epochs, picture_of_run
 from exhibits import classes, of_measures, overview
 from measures import ALL_TEST_ACCURACY, EARLY_LOSS, GAP, TRAIN_ACCURACY
 
@@ -44,6 +44,7 @@ EXPERIMENT = Experiment(
             says="Adam learns quickly; its steps fit each parameter.",
             check=every(larger(EARLY_LOSS, "sgd-1e-2", "tenth"), larger(EARLY_LOSS, "sgd-1e-1", "tenth")),
             remark="Against plain SGD at two rates, Adam at the report's. How they end, the tables show.",
+            picture="optimizers",
         ),
         Claim(
             name="what-a-tenth-costs",
@@ -65,5 +66,10 @@ EXPERIMENT = Experiment(
     pictures=(
         picture_of_run("tenth", "figures 1 and 2", "A tenth of the images"),
         picture_of_run("all", "", "All images"),
+        Picture(
+            name="optimizers",
+            caption="Training loss of each epoch: mean of the seeds, in a band as wide as they lie apart",
+            draw=over_epochs("train_loss", ("tenth", "sgd-1e-2", "sgd-1e-1"), "Training loss (nats per image)"),
+        ),
     ),
 )
