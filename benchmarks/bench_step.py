@@ -61,7 +61,7 @@ class Options:
     """
 
     networks: str = ",".join(NETWORKS)
-    batches: str = "1,4,8,16,32,64,128,512"
+    batches: str = "1,4,8,32,128,512"
     kinds: str = ",".join(KINDS)
     backends: str = ",".join(BACKENDS)
     threads: int | None = None
