@@ -11,7 +11,6 @@ state there is. A rate that somebody else sets on the optimizer lasts until the 
 from __future__ import annotations
 
 import math
-import operator
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -83,7 +82,7 @@ class Schedule(ABC):
         """
         if set(state) != {"t", "base_lr"}:
             raise ValueError(f"the state of {type(self).__name__} is ['base_lr', 't'], got {sorted(state)}")
-        t = _check_count("t", state["t"])
+        t = check_size("t", state["t"], at_least=0)
         self.base_lr = check_number("base_lr", state["base_lr"], at_least=0.0)
         self._t = t
         self.optimizer.lr = self._rate(t)
@@ -188,7 +187,7 @@ class CosineLR(Schedule):
         self, optimizer: Optimizer, total_steps: int, warmup_steps: int = 0, final_lr: float = 0.0
     ) -> None:
         self.total_steps = check_size("total_steps", total_steps)
-        self.warmup_steps = _check_count("warmup_steps", warmup_steps)
+        self.warmup_steps = check_size("warmup_steps", warmup_steps, at_least=0)
         if self.warmup_steps >= self.total_steps:
             raise ValueError(f"warmup_steps must be below total_steps {total_steps}, got {warmup_steps}")
         self.final_lr = check_number("final_lr", final_lr, at_least=0.0)
@@ -268,14 +267,3 @@ SCHEDULES: dict[str, type[Schedule]] = {
 def _cosine(start: float, end: float, share: float) -> float:
     """Return `start` for share 0, `end` for share 1 and above, and half a cosine between."""
     return end + (start - end) * (1.0 + math.cos(math.pi * min(share, 1.0))) / 2.0
-
-
-def _check_count(name: str, value: Any) -> int:
-    """Return `value` as an int of at least 0."""
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an int, got {value!r}") from None
-    if count < 0:
-        raise ValueError(f"{name} must be at least 0, got {value}")
-    return count

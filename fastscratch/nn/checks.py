@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def check_size(name: str, value: Any) -> int:
-    """Return `value` as an int of at least 1.
+def check_size(name: str, value: Any, *, at_least: int = 1) -> int:
+    """Return `value` as an int of `at_least` so much.
 
     Raises
     ------
     TypeError
         If it is no int.
     ValueError
-        If it is below 1.
+        If it is too small.
     """
     try:
         size = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an int, got {value!r}") from None
-    if size < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}")
+    if size < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {value}")
     return size
 
 
