@@ -25,6 +25,9 @@ from store import RESULTS
 from tabular import table
 
 ROOT = Path(__file__).resolve().parents[1]
+FIRST = 4
+"""Epochs from the start of a run that a page shows."""
+
 PAGES = [ROOT / "README.md", ROOT / "kernels" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MARK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -60,8 +63,20 @@ def backends() -> str:
     return table(["backend", "test accuracy of each seed, %", "mean"], rows) + note
 
 
+def drawn_data() -> str:
+    """Return what the report's CNN reaches on shapes10 in its first epochs and in the last."""
+    rows = []
+    for result in load("drawn_data"):
+        history, images = result["history"], result["metrics"]["train"]["images"]
+        for row in history:
+            if row["epoch"] <= FIRST or row is history[-1]:
+                shares = (f"{100 * row[name]:.1f} %" for name in ("train_accuracy", "valid_accuracy"))
+                rows.append([f"{images:,}", str(row["epoch"]), *shares])
+    return table(["training images", "epochs", "training accuracy", "test accuracy"], rows)
+
+
 Tables = Mapping[str, Callable[[], str]]
-TABLES: Tables = {"subsampled": subsampled, "backends": backends}
+TABLES: Tables = {"subsampled": subsampled, "backends": backends, "drawn-data": drawn_data}
 
 
 def filled(text: str, tables: Tables) -> str:
