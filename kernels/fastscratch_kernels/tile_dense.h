@@ -232,7 +232,8 @@ static void NAME(outer_n)(const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, pt
 /* All rows for a few pixels, then for the next few: `dy` and the pixels' rows stay in L1 meanwhile. */
 static void NAME(dweight)(const REAL *x, ptrdiff_t ldx, const struct tile_patches *p, ptrdiff_t nk, const REAL *dy,
                           ptrdiff_t lddy, ptrdiff_t ldg, ptrdiff_t n, REAL *dw, ptrdiff_t ldw) {
-    const ptrdiff_t npix = p->npix, pixels = npix < TILE_PASS_PIXELS ? npix : TILE_PASS_PIXELS, images = TILE_PASS_PIXELS / pixels;
+    const ptrdiff_t npix = p->npix, pixels = npix < TILE_PASS_PIXELS ? npix : TILE_PASS_PIXELS;
+    const ptrdiff_t images = TILE_PASS_PIXELS / pixels;
     for (ptrdiff_t m = 0; m < n; m += images)
         for (ptrdiff_t i = 0; i < npix; i += pixels)
             for (ptrdiff_t s = 0; s < p->nseg; s++)

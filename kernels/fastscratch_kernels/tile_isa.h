@@ -17,8 +17,8 @@ typedef int64_t shuffle_int64_t __attribute__((vector_size(16)));
 #define SHUFFLE(integer, a, b, ...) __builtin_shuffle(a, b, (shuffle_##integer){__VA_ARGS__})
 #endif
 
-#define CHAIN 192          /* products that are summed in one go: more would round more, and their weights leave L1, */
-#define BUFFER_BYTES 16384 /* and of accumulators: all stay in a level-1 cache of 32 KB with the pixels' rows */
+#define CHAIN 192          /* products that are summed in one go: more would round more, and their weights leave L1 */
+#define BUFFER_BYTES 16384 /* of accumulators: they stay in L1, of 32 KB, beside the rows of pixels */
 
 /* What a sum of products is added to: see `dense`. */
 enum first { FIRST_SUMS, FIRST_ZERO, FIRST_BIAS };
