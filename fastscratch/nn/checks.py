@@ -16,7 +16,7 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def check_size(name: str, value: Any, *, at_least: int = 1) -> int:
-    """Return `value` as an int of `at_least` so much.
+    """Return `value` as an int, which must not be below `at_least`.
 
     Raises
     ------
