@@ -5,7 +5,7 @@ import random
 
 import engines
 import pytest
-from claims import FAILS, HOLDS
+from claims import FAILS, HOLDS, OPEN
 from engines import Pair
 from store import NotRun
 
@@ -14,8 +14,9 @@ def pair(here, there, name="a setting"):
     return Pair(name, dict(enumerate(here)), dict(enumerate(there)), 0.0)
 
 
-def verdict_of(monkeypatch, *found):
+def verdict_of(monkeypatch, *found, left=0):
     monkeypatch.setattr(engines, "pairs", lambda findings: iter(found))
+    monkeypatch.setattr(engines, "planned", lambda findings: iter([None] * (len(found) + left)))
     return engines.check(None)
 
 
@@ -64,6 +65,15 @@ def test_engines_further_apart_fail(monkeypatch, how):
     rng = random.Random(0)
     words = [verdict_of(monkeypatch, *made_up(rng, **how)).word for _ in range(50)]
     assert words.count(FAILS) >= 45
+
+
+def test_it_is_not_settled_before_every_setting_has_been_looked_at(monkeypatch):
+    close, far = pair([0.70, 0.71, 0.72], [0.705]), pair([0.70, 0.7001, 0.7002], [0.9])
+    verdict = verdict_of(monkeypatch, close, left=3)
+    assert verdict.word == OPEN
+    assert verdict.evidence.endswith("; 3 settings are left")
+    assert verdict_of(monkeypatch, close).word == HOLDS
+    assert verdict_of(monkeypatch, far, left=3).word == FAILS
 
 
 def test_the_evidence_has_the_numbers(monkeypatch):
