@@ -143,7 +143,7 @@ def improved(
         # Page's eps: in images that were stored as JPEG some directions hold nothing but rounding.
         whitening = nn.PatchWhitening(input_shape[2], 2, eps=1e-2)
         made: list[nn.Module] = [whitening, nn.ReLU()]
-        channels = whitening.bias.size
+        channels = whitening.out_channels
         for number, stage in enumerate(stages):
             for place, (outputs, kernel) in enumerate(stage if has["depth"] else stage[-1:]):
                 stride = 1 if number + place or has["resolution"] else 2
@@ -211,7 +211,7 @@ def speedrun(
     def layers(h: int, w: int) -> list[nn.Module]:
         whitening = nn.PatchWhitening(input_shape[2], 2)
         made: list[nn.Module] = [whitening, nn.ReLU()]
-        channels = whitening.bias.size
+        channels = whitening.out_channels
         for outputs in (64, 256, 256):
             made += [*block(channels, outputs, pool=True), *block(outputs, outputs, pool=False)]
             channels = outputs

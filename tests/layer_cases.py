@@ -93,6 +93,7 @@ LAYERS = [
     LayerCase("batchnorm2d-scaled_rates", lambda: nn.BatchNorm2d(2, weight_lr_scale=0, bias_lr_scale=64), (3, 4, 2, 2)),
     LayerCase("patchwhitening-2x2", lambda: nn.PatchWhitening(3), (2, 5, 4, 3)),
     LayerCase("patchwhitening-wide", lambda: nn.PatchWhitening(2, (1, 3), eps=0.1), (3, 4, 5, 2)),
+    LayerCase("patchwhitening-no_bias", lambda: nn.PatchWhitening(3, bias=False), (2, 5, 4, 3)),
     LayerCase("patchwhitening-one_image_one_channel", lambda: nn.PatchWhitening(1, (2, 1)), (1, 4, 3, 1)),
     LayerCase("multiply-rows", lambda: nn.Multiply(1 / 9), (3, 8)),
     LayerCase("multiply-images", lambda: nn.Multiply(-3), (2, 4, 3, 2)),

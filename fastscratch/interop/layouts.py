@@ -137,7 +137,7 @@ def _layouts(model: nn.Module, channels: int | None) -> dict[str, _Filters | _De
             return _Activations(layer.out_channels, "images")
         if type(layer) is nn.PatchWhitening:
             layouts[weight] = _Filters()
-            return _Activations(layer.bias.size, "images")
+            return _Activations(layer.out_channels, "images")
         if type(layer) is nn.Linear:
             layouts[weight] = _Dense(_flattened_channels(layer, name, x) if x.kind == "flattened" else 1)
             return _Activations(None, "vectors")

@@ -143,11 +143,11 @@ class PatchWhitening(torch.nn.Module):
 
     weight: torch.Tensor
 
-    def __init__(self, weight: torch.Tensor) -> None:
+    def __init__(self, weight: torch.Tensor, bias: bool) -> None:
         super().__init__()
         self.register_buffer("weight", weight)
         self.register_buffer("is_adapted", torch.tensor(False))
-        self.bias = torch.nn.Parameter(torch.zeros(len(weight)))
+        self.bias = torch.nn.Parameter(torch.zeros(len(weight))) if bias else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the whitened patches."""
@@ -225,6 +225,11 @@ def _residual(layer: nn.Residual) -> torch.nn.Module:
     return Residual(_build(layer.body), None if layer.shortcut is None else _build(layer.shortcut))
 
 
+def _whitening(layer: nn.PatchWhitening) -> torch.nn.Module:
+    filters = images_to_torch(layer.weight.transpose(3, 0, 1, 2))  # (KH, KW, C, F) -> (F, KH, KW, C) -> (F, C, KH, KW)
+    return PatchWhitening(filters, layer.bias is not None)
+
+
 _TWINS: dict[type[nn.Module], Callable[[Any], torch.nn.Module]] = {
     nn.Conv2d: _conv,
     nn.Linear: lambda layer: torch.nn.Linear(layer.in_features, layer.out_features, layer.bias is not None),
@@ -232,7 +237,7 @@ _TWINS: dict[type[nn.Module], Callable[[Any], torch.nn.Module]] = {
     nn.MaxPool2d: lambda layer: torch.nn.MaxPool2d(layer.kernel_size, layer.stride, layer.padding),
     nn.AvgPool2d: _avg_pool,
     nn.GlobalAvgPool2d: lambda layer: torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()),
-    nn.PatchWhitening: lambda layer: PatchWhitening(images_to_torch(layer.weight.transpose(3, 0, 1, 2))),
+    nn.PatchWhitening: _whitening,
     nn.ReLU: lambda layer: torch.nn.ReLU(),
     nn.Multiply: lambda layer: Multiply(layer.factor),
     nn.Dropout: lambda layer: torch.nn.Dropout(layer.p),

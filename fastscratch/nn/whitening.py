@@ -31,6 +31,9 @@ class PatchWhitening(Module):
         KH and KW, of a patch.
     eps : float
         Added to the variances, so that directions in which hardly anything changes are not blown up.
+    bias : bool
+        Whether a trained number is added to each output. Without it nothing is trained here, and a network that begins
+        with this layer saves the gradients of its outputs: of what comes next, those of the input are not needed.
 
     Attributes
     ----------
@@ -38,7 +41,7 @@ class PatchWhitening(Module):
         The filters. Until `adapt` has seen images each passes one number of the patch, or its negative.
     is_adapted : ndarray of shape (), bool
         Whether it has.
-    bias : Parameter of shape (2 KH KW C,)
+    bias : Parameter of shape (2 KH KW C,), or None
         Trained, from zero.
 
     Notes
@@ -51,7 +54,7 @@ class PatchWhitening(Module):
 
     buffer_names: ClassVar[tuple[str, ...]] = ("weight", "is_adapted")
 
-    def __init__(self, in_channels: int, kernel_size: IntPair = 2, eps: float = 5e-4) -> None:
+    def __init__(self, in_channels: int, kernel_size: IntPair = 2, eps: float = 5e-4, bias: bool = True) -> None:
         super().__init__()
         self.in_channels = check_size("in_channels", in_channels)
         self.kernel_size = pair("kernel_size", kernel_size, 1)
@@ -61,7 +64,8 @@ class PatchWhitening(Module):
         numbers = self.kernel_size[0] * self.kernel_size[1] * in_channels
         self.weight: Array = self._filters(np.eye(numbers))
         self.is_adapted: Array = np.zeros((), dtype=np.bool_)
-        self.bias = Parameter(np.zeros(2 * numbers, dtype=np.float32))
+        self.out_channels = 2 * numbers
+        self.bias = Parameter(np.zeros(self.out_channels, dtype=np.float32)) if bias else None
 
     def _filters(self, columns: Array) -> Array:
         """Return the columns (numbers of a patch, filters) and their negatives as filters."""
@@ -104,15 +108,16 @@ class PatchWhitening(Module):
 
     def forward(self, x: Array) -> Array:
         """Return the whitened patches of `x` (N, H, W, C), of shape (N, H - KH + 1, W - KW + 1, 2 KH KW C)."""
-        check_images(self, x, self.bias.value.dtype, self.in_channels)
+        check_images(self, x, self.weight.dtype, self.in_channels)
         self.save_for_backward(x.shape)
-        return kernels.conv2d(x, self.weight, self.bias.value)
+        return kernels.conv2d(x, self.weight, self.bias.value if self.bias else None)
 
     def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
-        """Set the gradient of the bias from `dy`, and return that of the input."""
+        """Set the gradient of the bias, if there is one, from `dy`, and return that of the input."""
         (shape,) = self.saved()
         check_gradient(self, dy, (shape[0], *self.output_shape(shape[1:])))
-        self.bias.set_grad(dy.sum(axis=(0, 1, 2)))
+        if self.bias is not None:
+            self.bias.set_grad(dy.sum(axis=(0, 1, 2)))
         if not input_grad:
             return None
         # The filters stay as they are, so their gradient, made from an input of zeros, is dropped.
@@ -124,7 +129,9 @@ class PatchWhitening(Module):
 
     def flops(self, input_shape: Shape) -> int:
         """Return a multiply and an add for each number of each filter, and one addition an output for the bias."""
-        return int(np.prod(self.output_shape(input_shape)[:2])) * (2 * self.weight.size + self.bias.size)
+        added = self.out_channels if self.bias else 0
+        return int(np.prod(self.output_shape(input_shape)[:2])) * (2 * self.weight.size + added)
 
     def __repr__(self) -> str:
-        return f"PatchWhitening({self.in_channels}, kernel_size={self.kernel_size}, eps={self.eps})"
+        bias = "" if self.bias else ", bias=False"
+        return f"PatchWhitening({self.in_channels}, kernel_size={self.kernel_size}, eps={self.eps}{bias})"

@@ -16,6 +16,17 @@ def smooth_images(n=200, size=9, channels=3, seed=0):
     return (blurred + 0.7 * blurred.mean(axis=3, keepdims=True)).astype(np.float32)
 
 
+def test_without_a_bias_nothing_is_trained_and_no_gradient_goes_through():
+    layer = nn.PatchWhitening(1, (1, 2), bias=False)
+    model = nn.Sequential(layer, nn.ReLU(), nn.Flatten(), nn.Linear(8, 2), seed=0)
+    model.forward(np.arange(3, dtype=np.float32).reshape(1, 1, 3, 1))
+    layer.backward = None  # not to be called
+    model.backward(np.ones((1, 2), np.float32), input_grad=False)
+    assert [parameter.name for parameter in model.parameters()] == ["3.weight", "3.bias"]
+    assert layer.flops((1, 3, 1)) == 2 * (2 * 8)  # 2 pixels, 4 filters of 2 numbers
+    assert repr(layer) == "PatchWhitening(1, kernel_size=(1, 2), eps=0.0005, bias=False)"
+
+
 def test_patches_become_uncorrelated_numbers_of_one_size():
     images = smooth_images()
     layer = nn.PatchWhitening(3, (2, 3), eps=1e-9)
