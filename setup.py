@@ -19,6 +19,7 @@ KERNELS = Path("kernels/fastscratch_kernels")
 TILES = [str(KERNELS / f"tile_{name}.c") for name in ("runtime", "baseline", "avx2", "avx512")]
 
 CYTHON = (
+    "_depthwise",
     "_winograd",
     "im2col",
     "conv2d",

@@ -66,6 +66,8 @@ CONVOLUTIONS = (
     Windows("dilation_stride_padding", (2, 7, 9, 2), (3, 3), stride=(2, 1), padding=(2, 1), dilation=(2, 2)),
     Windows("groups", (2, 5, 5, 4), (3, 3), 6, groups=2),
     Windows("depthwise", (2, 5, 6, 3), (3, 3), 3, padding=(1, 1), groups=3),
+    Windows("depthwise_sixteen", (17, 4, 5, 16), (3, 3), 16, padding=(1, 1), groups=16),
+    Windows("depthwise_remainders", (1, 6, 5, 29), (5, 3), 29, (2, 1), (2, 0), (1, 2), groups=29, bias=False),
     Windows("depthwise_doubled", (2, 5, 5, 3), (3, 3), 6, groups=3),
     Windows("groups_and_all", (2, 7, 6, 4), (3, 2), 4, (2, 1), (1, 0), (2, 1), groups=2, bias=False),
     Windows("kernel_is_image", (3, 4, 5, 2), (4, 5)),

@@ -55,6 +55,12 @@ cdef extern from "tile.h" nogil:
                                float *v, float *z) noexcept nogil
         void (*winograd_back)(const tile_winograd *s, const float *du, Py_ssize_t pstep, Py_ssize_t c, Py_ssize_t f0,
                               float *dw) noexcept nogil
+        void (*depthwise)(const float *x, const tile_patches *p, const float *w, const float *bias, Py_ssize_t C,
+                          Py_ssize_t n, float *y) noexcept nogil
+        void (*depthwise_back)(const float *dy, const tile_patches *p, const float *w, Py_ssize_t C, Py_ssize_t n,
+                               float *dx) noexcept nogil
+        void (*depthwise_sums)(const float *x, const tile_patches *p, const float *dy, Py_ssize_t C, Py_ssize_t n,
+                               float *dw) noexcept nogil
         void (*sums)(const float *x, Py_ssize_t rows, Py_ssize_t ldx, Py_ssize_t C, float *sum) noexcept nogil
         void (*moments)(const float *x, Py_ssize_t rows, Py_ssize_t C, float *mean, float *squares) noexcept nogil
         void (*normalize)(const float *x, Py_ssize_t rows, Py_ssize_t C, const float *mean, const float *scale,
@@ -73,7 +79,7 @@ cdef extern from "tile.h" nogil:
                     float *out_velocity, float lr, float momentum, int nesterov, float decay) noexcept nogil
         void (*adam)(Py_ssize_t n, const float *value, const float *grad, const float *m, const float *v, float *out,
                      float *out_m, float *out_v, const tile_adam *s) noexcept nogil
-        Py_ssize_t block, vector, gather_max, buffer
+        Py_ssize_t block, vector, pixels, gather_max, buffer
 
     struct tile_functions_f64:
         void (*pack)(const double *x, Py_ssize_t ldx, Py_ssize_t rows, Py_ssize_t n, double *y) noexcept nogil
@@ -102,6 +108,12 @@ cdef extern from "tile.h" nogil:
                                double *v, double *z) noexcept nogil
         void (*winograd_back)(const tile_winograd *s, const double *du, Py_ssize_t pstep, Py_ssize_t c, Py_ssize_t f0,
                               double *dw) noexcept nogil
+        void (*depthwise)(const double *x, const tile_patches *p, const double *w, const double *bias, Py_ssize_t C,
+                          Py_ssize_t n, double *y) noexcept nogil
+        void (*depthwise_back)(const double *dy, const tile_patches *p, const double *w, Py_ssize_t C, Py_ssize_t n,
+                               double *dx) noexcept nogil
+        void (*depthwise_sums)(const double *x, const tile_patches *p, const double *dy, Py_ssize_t C, Py_ssize_t n,
+                               double *dw) noexcept nogil
         void (*sums)(const double *x, Py_ssize_t rows, Py_ssize_t ldx, Py_ssize_t C, double *sum) noexcept nogil
         void (*moments)(const double *x, Py_ssize_t rows, Py_ssize_t C, double *mean, double *squares) noexcept nogil
         void (*normalize)(const double *x, Py_ssize_t rows, Py_ssize_t C, const double *mean, const double *scale,
@@ -120,7 +132,7 @@ cdef extern from "tile.h" nogil:
                     double *out_velocity, double lr, double momentum, int nesterov, double decay) noexcept nogil
         void (*adam)(Py_ssize_t n, const double *value, const double *grad, const double *m, const double *v,
                      double *out, double *out_m, double *out_v, const tile_adam *s) noexcept nogil
-        Py_ssize_t block, vector, gather_max, buffer
+        Py_ssize_t block, vector, pixels, gather_max, buffer
 
     struct tile_table:
         const char *isa
@@ -291,6 +303,30 @@ cdef inline void winograd_back(const tile_table *t, const tile_winograd *s, cons
         t.f64.winograd_back(s, du, pstep, c, f0, dw)
 
 
+cdef inline void depthwise(const tile_table *t, const real *x, const tile_patches *p, const real *w, const real *bias,
+                           Py_ssize_t C, Py_ssize_t n, real *y) noexcept nogil:
+    if real is float:
+        t.f32.depthwise(x, p, w, bias, C, n, y)
+    else:
+        t.f64.depthwise(x, p, w, bias, C, n, y)
+
+
+cdef inline void depthwise_back(const tile_table *t, const real *dy, const tile_patches *p, const real *w, Py_ssize_t C,
+                                Py_ssize_t n, real *dx) noexcept nogil:
+    if real is float:
+        t.f32.depthwise_back(dy, p, w, C, n, dx)
+    else:
+        t.f64.depthwise_back(dy, p, w, C, n, dx)
+
+
+cdef inline void depthwise_sums(const tile_table *t, const real *x, const tile_patches *p, const real *dy, Py_ssize_t C,
+                                Py_ssize_t n, real *dw) noexcept nogil:
+    if real is float:
+        t.f32.depthwise_sums(x, p, dy, C, n, dw)
+    else:
+        t.f64.depthwise_sums(x, p, dy, C, n, dw)
+
+
 cdef inline void column_sums(const tile_table *t, const real *x, Py_ssize_t rows, Py_ssize_t ldx, Py_ssize_t C,
                              real *sum) noexcept nogil:
     if real is float:
@@ -315,6 +351,13 @@ cdef inline Py_ssize_t vector_size(real *kind) noexcept nogil:
         return table().f64.vector
 
 
+cdef inline Py_ssize_t tile_pixels(real *kind) noexcept nogil:
+    if real is float:
+        return table().f32.pixels
+    else:
+        return table().f64.pixels
+
+
 cdef inline Py_ssize_t gather_limit(real *kind) noexcept nogil:
     if real is float:
         return table().f32.gather_max
@@ -328,6 +371,18 @@ cdef inline void pack_block(const Geometry *g, const real *w, Py_ssize_t q, real
     cdef Py_ssize_t block = block_size(packed), blocks = round_up(g.FG, block) // block
     cdef Py_ssize_t f = q % blocks * block
     pack(table(), w + q // blocks * g.FG + f, g.F, g.K, min(block, g.FG - f), packed + q * g.K * block)
+
+
+cdef inline tile_patches plain_patches(const tile_table *t, const Geometry *g, int slot) noexcept nogil:
+    # The tables of a plain convolution: every output pixel for itself. `pix` is NULL where there is no memory.
+    cdef tile_patches p
+    cdef Py_ssize_t *tables = <Py_ssize_t *> t.scratch(slot, (g.OH * g.OW + g.nseg) * sizeof(Py_ssize_t))
+    p.pix, p.npix, p.window = tables, g.OH * g.OW, 1
+    p.seg, p.nseg, p.seglen = tables + g.OH * g.OW, g.nseg, g.seglen
+    if tables != NULL:
+        fill_pixels(g, g.C, tables)
+        fill_segments(g, g.C, tables + g.OH * g.OW)
+    return p
 
 
 cdef inline void pad_image(const Geometry *g, const real *x, real *padded) noexcept nogil:

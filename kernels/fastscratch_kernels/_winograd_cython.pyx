@@ -46,15 +46,18 @@ cdef int _forward(tile_winograd *s, Py_ssize_t N, const real *x, const real *w, 
                   uint8_t *argmax, real *u, real *bias, real *zeros, int threads) except -1 nogil:
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(y), V = vector_size(y), FP = round_up(s.F, block)
-    cdef Py_ssize_t tiles = N * s.TH * s.TW, P = positions(s.form), most, parts, q, first
+    cdef Py_ssize_t tiles = N * s.TH * s.TW, P = positions(s.form), unit = tile_pixels(y), units, most, parts, q, first
     cdef real *v = NULL
     cdef real *m = NULL
     cdef unsigned long state = 0
     cdef int failed = 0
     cdef int *failure = &failed
-    most = max(1, TILES_BYTES // <Py_ssize_t> (P * s.C * sizeof(real)))
-    parts = min(tiles, round_up((tiles + most - 1) // most, threads))
-    most = (tiles + parts - 1) // parts
+    # Products are made of `unit` tiles at a time: parts of whole units leave no smaller ones that pay less.
+    unit = unit if tiles >= 4 * threads * unit else 1
+    units = (tiles + unit - 1) // unit
+    most = max(1, TILES_BYTES // <Py_ssize_t> (P * s.C * sizeof(real)) // unit)
+    parts = min(units, round_up((units + most - 1) // most, threads))
+    most = (units + parts - 1) // parts * unit
     s.ustep, s.vstep, s.mstep = s.C * block + SPREAD, most * s.C + SPREAD, most * block + SPREAD
     s.zeros = zeros
     memset(zeros, 0, s.C * sizeof(real))
@@ -71,9 +74,9 @@ cdef int _forward(tile_winograd *s, Py_ssize_t N, const real *x, const real *w, 
             if v == NULL or m == NULL:
                 failure[0] = 1
                 continue
-            first = tiles * q // parts
-            winograd_forward(t, s, x, <const real *> u, <const real *> bias, first, tiles * (q + 1) // parts - first,
-                             v, m, y, argmax)
+            first = units * q // parts * unit
+            winograd_forward(t, s, x, <const real *> u, <const real *> bias, first,
+                             min(tiles, units * (q + 1) // parts * unit) - first, v, m, y, argmax)
         t.restore_denormals(state)
     return no_memory() if failed else 0
 

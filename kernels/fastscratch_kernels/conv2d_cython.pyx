@@ -11,7 +11,7 @@ from cython.parallel cimport parallel, prange
 
 from fastscratch_kernels._tiles cimport *
 
-from . import _im2col_form, _winograd_cython
+from . import _depthwise_cython, _im2col_form, _winograd_cython
 from ._threads import get_num_threads
 from .im2col_cython import col2im, im2col
 
@@ -22,18 +22,6 @@ cdef enum:
     IMAGE_CHUNKS = 16   # partial sums of dW, where patches are short
     CACHED = 1 << 18    # bytes of images that a level-2 cache keeps beside the rest
     TASKS = 8           # that a thread gets of what makes it go through all images again
-
-
-cdef tile_patches _patches(const tile_table *t, const Geometry *g) noexcept nogil:
-    # The tables of a plain convolution: every output pixel for itself. `pix` is NULL where there is no memory.
-    cdef tile_patches p
-    cdef Py_ssize_t *tables = <Py_ssize_t *> t.scratch(TABLES, (g.OH * g.OW + g.nseg) * sizeof(Py_ssize_t))
-    p.pix, p.npix, p.window = tables, g.OH * g.OW, 1
-    p.seg, p.nseg, p.seglen = tables + g.OH * g.OW, g.nseg, g.seglen
-    if tables != NULL:
-        fill_pixels(g, g.C, tables)
-        fill_segments(g, g.C, tables + g.OH * g.OW)
-    return p
 
 
 cdef inline (Py_ssize_t, Py_ssize_t) _parts(const Geometry *g, int threads, Py_ssize_t channels,
@@ -53,7 +41,7 @@ cdef int _conv2d(const Geometry *g, const real *x, const real *w, const real *b,
     cdef Py_ssize_t block = block_size(out), FP = round_up(g.FG, block)
     cdef Py_ssize_t q, n, group, f, count, image = g.H * g.W * g.C, padded = g.HP * g.WP * g.C, pixels = g.OH * g.OW
     cdef Py_ssize_t parts, length
-    cdef tile_patches p = _patches(t, g)
+    cdef tile_patches p = plain_patches(t, g, TABLES)
     cdef real *packed = <real *> t.scratch(WEIGHTS, g.groups * FP * (g.K + 1) * sizeof(real))
     cdef real *bias = packed + g.groups * FP * g.K
     cdef real *buf = NULL
@@ -181,7 +169,7 @@ cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real
     cdef Py_ssize_t tiles = g.groups * g.nseg * pieces * blocks  # of up to piecelen rows and a block of filters each
     cdef Py_ssize_t images = _cached_images(g, (ldx + pixels * g.F) * sizeof(real))
     cdef Py_ssize_t tasks = tiles if images >= g.N else min(tiles, TASKS * threads)
-    cdef tile_patches p = _patches(t, g), segment = p
+    cdef tile_patches p = plain_patches(t, g, TABLES), segment = p
     cdef real *to
     cdef unsigned long state = 0
     if p.pix == NULL:
@@ -232,7 +220,7 @@ cdef int _short_filter_gradient(const Geometry *g, const real *x, const real *dy
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(dw), pixels = g.OH * g.OW, image = g.HP * g.WP * g.C, size = g.K * g.F
     cdef Py_ssize_t q, n, f
-    cdef tile_patches p = _patches(t, g)
+    cdef tile_patches p = plain_patches(t, g, TABLES)
     cdef const real *gradient
     cdef unsigned long state = 0
     if p.pix == NULL:
@@ -271,12 +259,18 @@ cdef _forward_typed(const real[:, :, :, ::1] x, const real[:, :, :, ::1] w, cons
         _conv2d(&g, &x[0, 0, 0, 0], &w[0, 0, 0, 0], NULL if b is None else &b[0], &out[0, 0, 0, 0], threads)
 
 
+def _is_depthwise(w, groups):
+    return 1 < groups == w.shape[3] and w.shape[2] == 1
+
+
 def conv2d(x, w, b, out, stride, padding, dilation, groups, algorithm="direct"):
     """Fill `out` (N, OH, OW, F) with the convolution of `x` (N, H, W, C) by `w` (KH, KW, C // groups, F), plus `b`."""
     if algorithm == "im2col":
         _im2col_form.conv2d(im2col, conv2d, x, w, b, out, (stride, padding, dilation, groups))
     elif algorithm != "direct":
         _winograd_cython.forward(algorithm, x, w, b, out, padding)
+    elif _is_depthwise(w, groups):
+        _depthwise_cython.forward(x, w, b, out, stride, padding, dilation)
     elif out.itemsize == 4:
         _forward_typed[float](x, w, b, out, stride, padding, dilation, groups)
     else:
@@ -292,6 +286,8 @@ def conv2d_backward(dy, x, w, dx, dw, db, stride, padding, dilation, groups, alg
         _winograd_cython.filter_gradient(algorithm, dy, x, dw, db, padding)
         if dx is not None:
             _winograd_cython.input_gradient(algorithm, dy, w, dx, padding)
+    elif _is_depthwise(w, groups):
+        _depthwise_cython.backward(dy, x, w, dx, dw, db, stride, padding, dilation)
     elif dw.itemsize == 4:
         _backward_typed[float](dy, x, w, dx, dw, db, stride, padding, dilation, groups)
     else:

@@ -86,6 +86,13 @@ struct tile_adam {
                            REAL *v, REAL *z);                                                                          \
     void (*winograd_back)(const struct tile_winograd *s, const REAL *du, ptrdiff_t pstep, ptrdiff_t c, ptrdiff_t f0,   \
                           REAL *dw);                                                                                   \
+    /* Depthwise: outputs of all pixels for n of the C channels; their gradient added to the images'; sums for dw. */    \
+    void (*depthwise)(const REAL *x, const struct tile_patches *p, const REAL *w, const REAL *bias, ptrdiff_t C,       \
+                      ptrdiff_t n, REAL *y);                                                                           \
+    void (*depthwise_back)(const REAL *dy, const struct tile_patches *p, const REAL *w, ptrdiff_t C, ptrdiff_t n,      \
+                           REAL *dx);                                                                                  \
+    void (*depthwise_sums)(const REAL *x, const struct tile_patches *p, const REAL *dy, ptrdiff_t C, ptrdiff_t n,      \
+                           REAL *dw);                                                                                  \
     /* Rows of C numbers: sums; means and sums of squared distances; batch normalization and ReLU; the sums that its */    \
     /* gradient needs; the gradient of its input. See tile_norm.h. */                                                   \
     void (*sums)(const REAL *x, ptrdiff_t rows, ptrdiff_t ldx, ptrdiff_t C, REAL *sum);                                \
@@ -108,6 +115,7 @@ struct tile_adam {
                  REAL *out_m, REAL *out_v, const struct tile_adam *s);                                                 \
     ptrdiff_t block;   /* filters of a packed block: two vectors */                                                    \
     ptrdiff_t vector;  /* numbers in a vector */                                                                       \
+    ptrdiff_t pixels;  /* pixels, or rows, of a tile of sums in registers */                                           \
     ptrdiff_t gather_max; /* the most vectors that `gather` takes */                                                   \
     ptrdiff_t buffer;  /* numbers that `buf` must hold */
 

@@ -63,12 +63,14 @@ enum first { FIRST_SUMS, FIRST_ZERO, FIRST_BIAS };
         .dweight = dweight_##suffix, .patches = patches_##suffix, .pooled = pooled_##suffix, .gather = gather_##suffix,\
         .winograd_filters = winograd_filters_##suffix, .winograd_forward = winograd_forward_##suffix,                  \
         .winograd_tiles = winograd_tiles_##suffix, .winograd_back = winograd_back_##suffix,                            \
+        .depthwise = depthwise_##suffix, .depthwise_back = depthwise_back_##suffix,                                    \
+        .depthwise_sums = depthwise_sums_##suffix,                                                                     \
         .sums = sums_##suffix, .moments = moments_##suffix, .normalize = normalize_##suffix,                           \
         .gradient_sums = gradient_sums_##suffix, .gradient_rows = gradient_rows_##suffix,                              \
         .maxpool = maxpool_##suffix, .maxpool_back = maxpool_back_##suffix,                                            \
         .sgd = sgd_##suffix, .adam = adam_##suffix,                                                                    \
-        .block = 2 * VBYTES / sizeof(real), .vector = VBYTES / sizeof(real), .gather_max = GATHER,                     \
-        .buffer = BUFFER_BYTES / sizeof(real)                                                                          \
+        .block = 2 * VBYTES / sizeof(real), .vector = VBYTES / sizeof(real), .pixels = PIXELS,                         \
+        .gather_max = GATHER, .buffer = BUFFER_BYTES / sizeof(real)                                                    \
     }
 
 const struct tile_table JOIN(tile, ISA) = {TEXT(ISA), FUNCTIONS(f32, float), FUNCTIONS(f64, double), tile_scratch,

@@ -41,6 +41,7 @@ INLINE void NAME(store_part)(const int whole, REAL *p, VEC v, ptrdiff_t n) {
 #include "tile_dense.h"
 #include "tile_sparse.h"
 #include "tile_winograd.h"
+#include "tile_depthwise.h"
 #include "tile_norm.h"
 #include "tile_step.h"
 #include "tile_pool.h"

@@ -46,6 +46,7 @@ static void NAME(compare)(REAL *got, REAL *wanted, ptrdiff_t n, double rounding)
 
 #include "tile_checks_conv.h"
 #include "tile_checks_copy.h"
+#include "tile_checks_depthwise.h"
 #include "tile_checks_norm.h"
 #include "tile_checks_pool.h"
 #include "tile_checks_step.h"
@@ -70,6 +71,9 @@ static const struct {
     {"winograd_forward, pooled", NAME(check_winograd_pool)},
     {"winograd_forward, filters turned", NAME(check_winograd_turned)},
     {"winograd_tiles, winograd_back", NAME(check_winograd_gradient)},
+    {"depthwise", NAME(check_depthwise)},
+    {"depthwise_back", NAME(check_depthwise_back)},
+    {"depthwise_sums", NAME(check_depthwise_sums)},
     {"sums", NAME(check_sums)},
     {"moments", NAME(check_moments)},
     {"normalize", NAME(check_normalize)},
@@ -79,7 +83,7 @@ static const struct {
     {"adam", NAME(check_adam)},
 };
 
-_Static_assert(offsetof(FUNCTIONS, block) == 22 * sizeof(void (*)(void)), "a function of tile.h has no check here");
+_Static_assert(offsetof(FUNCTIONS, block) == 25 * sizeof(void (*)(void)), "a function of tile.h has no check here");
 
 static void NAME(run_checks)(const FUNCTIONS *t) {
     for (ptrdiff_t c = 0; c < COUNT(NAME(CHECKS)); c++) {
