@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+import fastscratch_kernels as kernels
 from fastscratch import nn
 from fastscratch.data.dataset import ImageDataset
 from fastscratch.losses import softmax
@@ -21,14 +22,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def mode(model: nn.Module, training: bool) -> Iterator[None]:
-    """Put a model into train or eval mode inside a ``with`` block.
+    """Put a model into train or eval mode inside a ``with`` block, and keep the memory of its steps for the next ones.
 
-    At its end, however it comes, every module inside has its own mode of before.
+    At its end, however it comes, every module inside has its own mode of before, and the memory is given back.
     """
     before = [(module, module.training) for _, module in model.modules()]
     try:
         model.train(training)
-        yield
+        with kernels.reuse_memory():
+            yield
     finally:
         for module, was_training in before:
             module.training = was_training

@@ -15,6 +15,7 @@ README.md in this folder has the table op x backend and the way to add a kernel.
 from ._algorithms import algorithms, selected_precision, use_precision
 from ._cache import numba_cache
 from ._isa import isa
+from ._memory import reuse_memory
 from ._registry import (
     BackendUnavailableError,
     active_backend,
@@ -69,6 +70,7 @@ __all__ = [
     "maxpool2d",
     "maxpool2d_backward",
     "numba_cache",
+    "reuse_memory",
     "selected_backend",
     "selected_precision",
     "set_num_threads",

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ._memory import unfilled
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 CACHE_LINE = 64
@@ -82,7 +84,7 @@ def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
     size = math.prod(shape)
     if size < _SMALL:
         return np.empty(shape, dtype)
-    room = np.empty(size + CACHE_LINE // dtype.itemsize, dtype)
+    room = unfilled(size + CACHE_LINE // dtype.itemsize, dtype)
     start = -room.__array_interface__["data"][0] % CACHE_LINE // dtype.itemsize
     return room[start : start + size].reshape(shape)
 

@@ -1,59 +1,111 @@
-"""Where a kernel finds no memory to work in, it raises MemoryError; it does not crash, nor return half an answer."""
+"""Memory that is used again: only where nothing can see it any more, and only inside the block that asks for it."""
 
-import subprocess
-import sys
+import threading
 
+import numpy as np
 import pytest
 
 import fastscratch_kernels as kernels
+from fastscratch_kernels import _memory
 
-pytestmark = [
-    pytest.mark.skipif(kernels.backends()["cython"] is not None, reason="the Cython kernels are not built"),
-    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does"),
-]
-
-PROGRAM = """
-import resource
-import numpy as np
-import fastscratch_kernels as kernels
-
-kernels.use_backend("cython")
-kernels.set_num_threads(2)
-image, large = np.zeros((2, 8, 8, 4), np.float32), np.zeros((2, 1200, 1200, 4), np.float32)
-w, y = np.zeros((3, 3, 4, 8), np.float32), np.empty((2, 1200, 1200, 8), np.float32)
-wide, ww = np.zeros((2, 256, 256, 32), np.float32), np.zeros((3, 3, 32, 32), np.float32)
-wy, wdx = np.empty_like(wide), np.empty_like(wide)
-pooled, argmax = np.zeros((2, 600, 600, 8), np.float32), np.zeros((2, 600, 600, 8), np.uint8)
-dx, dw, db = np.empty_like(large), np.empty_like(w), np.empty(8, np.float32)
-kernels.conv2d(image, w, padding=1)  # the threads are there from now on
-
-CALLS = {
-    "forward": lambda: kernels.conv2d(large, w, padding=1, out=y),
-    "backward": lambda: kernels.conv2d_backward(y, large, w, padding=1, dx=dx, dw=dw, db=db),
-    "forward, Winograd": lambda: kernels.conv2d(wide, ww, padding=1, out=wy, algorithm="winograd"),
-    "backward, Winograd": lambda: kernels.conv2d_backward(wy, wide, ww, padding=1, dx=wdx, algorithm="winograd"),
-    "block": lambda: kernels.conv2d_relu_maxpool2d(large, w, padding=1, out=pooled, argmax=argmax),
-    "block, backward": lambda: kernels.conv2d_relu_maxpool2d_backward(
-        pooled, argmax, large, w, padding=1, dx=dx, dw=dw, db=db
-    ),
-}
-for name, call in CALLS.items():
-    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used, -1))
-    try:
-        call()
-        print(name, "found memory")
-    except MemoryError as error:
-        print(name, "|", error)
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
-assert kernels.conv2d(image, w + 1, np.ones(8, np.float32), padding=1).tolist() == np.ones((2, 8, 8, 8)).tolist()
-"""
+SHAPE = (8, 64, 64, 4)  # 512 KiB of float32
 
 
-def test_without_memory_a_kernel_says_so_and_works_on_afterwards():
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert len(lines) == 6
-    assert all(line.endswith("| no memory for the working arrays of a convolution") for line in lines), done.stdout
+@pytest.fixture(autouse=True)
+def small_arrays_are_worth_it(monkeypatch):
+    monkeypatch.setattr(_memory, "LEAST", 1 << 18)
+
+
+def result():
+    return kernels.avgpool2d(np.ones(SHAPE, np.float32), 1)
+
+
+def place(array):
+    return array.__array_interface__["data"][0]
+
+
+def test_the_next_array_takes_the_memory_of_one_that_is_gone():
+    with kernels.reuse_memory():
+        places = {place(result()) for _ in range(5)}
+        several = [result() for _ in range(3)]
+        again = {place(array) for array in several}
+        del several
+        assert {place(array) for array in [result() for _ in range(3)]} == again
+    assert len(places) == 1
+    assert places < again
+
+
+def test_memory_that_a_view_shows_is_left_alone():
+    with kernels.reuse_memory():
+        first = result()
+        view, other = first[1:, ::2].transpose(1, 0, 2, 3), memoryview(first)
+        del first
+        second = kernels.avgpool2d(np.full(SHAPE, 2, np.float32), 1)
+        assert not np.shares_memory(second, view)
+        assert (view == 1).all()
+        del view
+        third = kernels.avgpool2d(np.full(SHAPE, 3, np.float32), 1)
+        assert (np.asarray(other) == 1).all()
+        assert not np.shares_memory(second, third)
+
+
+def test_an_array_outlives_the_block():
+    with kernels.reuse_memory():
+        first = result()
+    second = kernels.avgpool2d(np.full(SHAPE, 2, np.float32), 1)
+    assert (first == 1).all()
+    assert (second == 2).all()
+
+
+def test_a_block_inside_another_has_memory_of_its_own():
+    with kernels.reuse_memory():
+        outer = place(result())
+        with kernels.reuse_memory():
+            held = [result()]
+            assert place(held[0]) != outer
+        assert place(result()) == outer
+
+
+def test_threads_do_not_share_memory():
+    with kernels.reuse_memory():
+        mine = place(result())
+        theirs = []
+        thread = threading.Thread(target=lambda: theirs.append(result()))
+        thread.start()
+        thread.join()
+        assert place(result()) == mine
+        assert place(theirs[0]) != mine
+
+
+def test_arrays_may_go_in_another_thread_than_they_came_from():
+    with kernels.reuse_memory():
+        arrays = [result() for _ in range(4)]
+        places = {place(array) for array in arrays}
+        thread = threading.Thread(target=arrays.clear)
+        thread.start()
+        thread.join()
+        assert {place(array) for array in [result() for _ in range(4)]} == places
+
+
+def test_what_is_left_of_earlier_numbers_does_not_matter():
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((4, 32, 32, 16)).astype(np.float32), rng.standard_normal((3, 3, 16, 32))
+    dy = rng.standard_normal((4, 32, 32, 32)).astype(np.float32)
+
+    def both():
+        y = kernels.conv2d(x, w.astype(np.float32), padding=1)
+        return y, *kernels.conv2d_backward(dy, x, w.astype(np.float32), padding=1)
+
+    wanted = both()
+    with kernels.reuse_memory():
+        for array in both():
+            array.fill(np.nan)
+        del array
+        for got, should in zip(both(), wanted, strict=True):
+            assert got.tobytes() == should.tobytes()
+
+
+def test_small_arrays_are_left_to_the_allocator(monkeypatch):
+    monkeypatch.setattr(_memory, "LEAST", 1 << 30)
+    with kernels.reuse_memory():
+        assert result().base.base is None  # of NumPy's own memory
