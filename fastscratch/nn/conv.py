@@ -83,7 +83,8 @@ class Conv2d(Module):
         shape = (*self.kernel_size, in_channels // groups, out_channels)
         fan_in, fan_out = fans(shape)
         self.weight = Parameter(
-            shape=shape, draw=lambda rng: initialize(init, rng, shape, fan_in=fan_in, fan_out=fan_out, role="weight")
+            shape=shape,
+            draw=lambda rng: initialize(init, rng, shape, fan_in=fan_in, fan_out=fan_out, groups=groups),
         )
         self.bias = (
             Parameter(

@@ -72,6 +72,16 @@ def test_the_first_filters_of_dirac_pass_a_channel_each(shape):
     np.testing.assert_array_equal(weight[..., passed:], draw("torch", shape)[..., passed:])
 
 
+def test_each_group_of_dirac_passes_channels_of_its_own():
+    layer = nn.Conv2d(4, 6, (3, 5), padding=(1, 2), groups=2, bias=False, init="dirac").initialize(0)
+    x = np.random.default_rng(0).standard_normal((2, 6, 5, 4)).astype(np.float32)
+    y = layer.forward(x)
+    np.testing.assert_array_equal(y[..., [0, 1]], x[..., [0, 1]])
+    np.testing.assert_array_equal(y[..., [3, 4]], x[..., [2, 3]])
+    each = nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False, init="dirac").initialize(0)
+    np.testing.assert_array_equal(each.forward(x), x)
+
+
 def test_dense_layers_of_dirac_are_torchs():
     np.testing.assert_array_equal(draw("dirac", (20, 30)), draw("torch", (20, 30)))
 
