@@ -141,7 +141,7 @@ def improved(
 
     def layers(h: int, w: int) -> list[nn.Module]:
         # Page's eps: in images that were stored as JPEG some directions hold nothing but rounding.
-        whitening = nn.PatchWhitening(input_shape[2], 2, eps=1e-2)
+        whitening = nn.PatchWhitening(input_shape[2], 2, eps=1e-2, bias=False)
         made: list[nn.Module] = [whitening, nn.ReLU()]
         channels = whitening.out_channels
         for number, stage in enumerate(stages):
