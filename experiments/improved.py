@@ -81,9 +81,9 @@ EXPERIMENT = Experiment(
         "label smoothing, and SGD with Nesterov momentum under one cycle of the learning rate do the rest, as in the "
         "speed run. Two designs before were given up after one full run each, because of what they reached on the "
         "test images: one with a plain first layer, narrower stages and smaller batches, and one with plain batch "
-        "norm. For this one, runs of designs like it were compared on a validation split: four ends of the network over "
-        "eight epochs, of which none was better than this one by more than a tenth of a point, and runs with and "
-        "without cutout over twenty. Short runs leave out one idea each."
+        "norm. For this one, runs of designs like it were compared on a validation split: four ends of the network "
+        "over eight epochs, none of them better than this by more than a tenth of a point, and runs with and without "
+        "cutout over twenty. Short runs leave out one idea each."
     ),
     fixed=RECIPE,
     settings=(
