@@ -37,6 +37,8 @@ def reuse_memory() -> Iterator[None]:
     new array does; numbers do not depend on it. At the end of the block what is not in use is given back. A block
     inside another has memory of its own.
 
+    >>> import numpy as np
+    >>> import fastscratch_kernels as kernels
     >>> x = np.ones((64, 32, 32, 3), np.float32)
     >>> with kernels.reuse_memory():
     ...     for _ in range(10):
