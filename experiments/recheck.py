@@ -18,8 +18,8 @@ import tyro
 from options import Scoped, main
 from study import perform
 
-IGNORED = {("history", "seconds"), ("made",)}
-"""What two runs of the same training may differ in."""
+IGNORED = {("history", "seconds"), ("made",), ("config",)}
+"""What two runs of the same training may differ in; their settings have been compared, fields of today included."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -61,6 +61,15 @@ def test_a_run_made_again_has_the_same_bits(tiny, capsys):
     assert "batch_size/8-seed-0: every number has the same bits" in capsys.readouterr().out
 
 
+def test_a_run_from_before_a_setting_existed_is_compared_as_well(tiny):
+    which, job = tiny
+    path = store.path_of(Path(which["results"]), job.name)
+    result = store.read(path)
+    del result["config"]["without"]
+    store.write(path, result)
+    assert recheck.run(recheck.Options(**which, name=job.name)) == 0
+
+
 def test_a_number_that_differs_is_named(tiny, capsys):
     which, job = tiny
     path = store.path_of(Path(which["results"]), job.name)
