@@ -29,7 +29,7 @@ class Finding:
     text : str
         What was found, in one line.
     trouble : bool
-        Whether it keeps something from working.
+        Whether it keeps something from working, or from working fast.
     """
 
     topic: str
@@ -43,7 +43,8 @@ def examine() -> list[Finding]:
     Returns
     -------
     findings : list of Finding
-        In a fixed order. A backend that is not built is no trouble, one that was asked for and cannot be had is.
+        In a fixed order. Missing Cython kernels are trouble, for all runs are slower without; so is a backend that was
+        asked for and cannot be had.
     """
     machine = describe_machine()
     return [
@@ -110,7 +111,8 @@ def _threads() -> Iterator[Finding]:
 def _backends() -> Iterator[Finding]:
     for name, reason in fastscratch_kernels.backends().items():
         tiles = f", instruction set {fastscratch_kernels.isa()}" if name == "cython" else ""
-        yield Finding(f"backend {name}", f"works{tiles}" if reason is None else f"not available: {reason}")
+        text = f"works{tiles}" if reason is None else f"not available: {reason}"
+        yield Finding(f"backend {name}", text, trouble=reason is not None and name == "cython")
     wanted = os.environ.get("FASTSCRATCH_BACKEND", "auto")
     try:
         taken = fastscratch_kernels.active_backend()

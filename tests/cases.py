@@ -230,9 +230,9 @@ def fills_of(op: str) -> tuple[str, ...]:
         return FILLS
     if op == "conv2d_relu_maxpool2d_backward":
         return ("normal", "integers", "ties")  # whether NaN times the zero gradient of a dead place counts is open
-    if op in ("channel_moments", "batchnorm2d"):
+    if op in ("channel_moments", "batchnorm2d", "sgd_step"):
         return ("normal", "special")
-    if op == "batchnorm2d_backward" or op.endswith("_step"):
+    if op in ("batchnorm2d_backward", "adam_step"):
         return ("normal",)
     if op == "log_softmax":
         return ("normal", "negative", "special")
@@ -278,7 +278,7 @@ def arguments(
         return filled(shape, fill, dtype, rng)
 
     if isinstance(case, Step):
-        return _step_arguments(op, case, array)
+        return _step_arguments(op, case, fill, array)
     if isinstance(case, Logits):
         z = array(case.shape, fill) * np.dtype(dtype).type(case.scale)
         if op == "log_softmax":
@@ -339,9 +339,9 @@ def _norm_arguments(
 
 
 def _step_arguments(
-    op: str, case: Step, array: Callable[[tuple[int, ...]], np.ndarray]
+    op: str, case: Step, fill: str, array: Callable[..., np.ndarray]
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    value, grad, first, second = (array((case.size,)) for _ in range(4))
+    value, grad, first, second = (array((case.size,), fill) for _ in range(4))
     if op == "adam_step":
         return {"value": value, "grad": grad, "m": first, "v": np.abs(second)}, case.how
     return {"value": value, "grad": grad, "velocity": first if "momentum" in case.how else None}, case.how

@@ -255,7 +255,7 @@ def sgd_step(value, grad, velocity, *, lr, momentum=0.0, nesterov=False, decay=0
     out = np.zeros_like(value)
     out_velocity = None if velocity is None else np.zeros_like(value)
     for i in range(value.size):
-        g = float(grad[i]) + decay * float(value[i])
+        g = float(grad[i]) + (decay * float(value[i]) if decay else 0.0)
         if velocity is not None:
             u = momentum * float(velocity[i]) + g
             out_velocity[i] = u
@@ -267,7 +267,7 @@ def sgd_step(value, grad, velocity, *, lr, momentum=0.0, nesterov=False, decay=0
 def adam_step(value, grad, m, v, *, lr, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.0, shrink=1.0):
     out, out_m, out_v = np.zeros_like(value), np.zeros_like(value), np.zeros_like(value)
     for i in range(value.size):
-        g = float(grad[i]) + decay * float(value[i])
+        g = float(grad[i]) + (decay * float(value[i]) if decay else 0.0)
         mean = beta1 * float(m[i]) + (1 - beta1) * g
         square = beta2 * float(v[i]) + (1 - beta2) * g * g
         out_m[i], out_v[i] = mean, square

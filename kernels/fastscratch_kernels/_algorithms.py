@@ -142,6 +142,9 @@ def choose(
         return algorithm
     form = _form(backend, precision, w_shape, windows, pool)
     if algorithm == "winograd":
+        if form is None and _form("cython", precision, w_shape, windows, pool):
+            forms = _list(tuple(name for name, _, _ in FORMS[backend]))
+            raise ValueError(f"backend {backend!r} has no form of 'winograd' but {forms}, under a 2 x 2 pooling")
         if form is None:
             raise ValueError(
                 "algorithm 'winograd' takes 3 x 3 filters with stride, dilation and groups 1 and at most 2 of padding, "

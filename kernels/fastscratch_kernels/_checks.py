@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -85,7 +86,7 @@ def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
     if size < _SMALL:
         return np.empty(shape, dtype)
     room = unfilled(size + CACHE_LINE // dtype.itemsize, dtype)
-    start = -room.__array_interface__["data"][0] % CACHE_LINE // dtype.itemsize
+    start = -_start(room) % CACHE_LINE // dtype.itemsize
     return room[start : start + size].reshape(shape)
 
 
@@ -134,18 +135,40 @@ def check_given(
     return None if out is None else check_out(name, out, shape, dtype, **others)
 
 
-def check_input_shape(input_shape: Any, axes: int = 4) -> tuple[int, ...]:
-    """Return the shape of the input that a backward op is asked for, as a tuple of `axes` sizes.
+def check_in_place(name: str, out: Any, own_name: str, own: Array, /, **others: Array | None) -> Array:
+    """Return `out` after the checks of `check_out`, or a new array like `own`; `out` may be `own`, but no part of it.
+
+    Parameters
+    ----------
+    name, out, **others
+        As in `check_out`.
+    own_name : str
+        The other parameter's name, for the error.
+    own : ndarray
+        The C-contiguous array whose next value is filled in, number by number.
+    """
+    if isinstance(out, np.ndarray) and (out.shape != own.shape or _start(out) != _start(own)):
+        others = {own_name: own, **others}
+    return check_out(name, out, own.shape, own.dtype, **others)
+
+
+def _start(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def check_input_shape(input_shape: Any) -> tuple[int, ...]:
+    """Return the shape (N, H, W, C) of the input that a backward op is asked for.
 
     Raises
     ------
     ValueError
-        If it is not a sequence of `axes` whole numbers of at least 0.
+        If it is not a sequence of four whole numbers of at least 0.
     """
     try:
-        shape = tuple(int(size) for size in input_shape)
-    except (TypeError, ValueError):
+        shape = tuple(operator.index(size) for size in input_shape)
+    except TypeError:
         shape = ()
-    if len(shape) != axes or min(shape) < 0:
+    if len(shape) != 4 or min(shape) < 0:
         raise ValueError(f"input_shape must be (N, H, W, C), got {input_shape!r}")
     return shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,12 +61,19 @@ def _pad_images(x: Array, out: Array, ph: int, pw: int, start: int, stop: int) -
                     out[n, ph + i, pw + j, ch] = x[n, i, j, ch]
 
 
-def pad(x: Array, padding: Pair) -> Array:
-    """Return `x` (N, H, W, C) with a border of zeros, or itself where there is none; flat and read-only."""
-    if padding == (0, 0):
+def pad(x: Array, padding: Pair, spare: int = 0) -> Array:
+    """Return `x` (N, H, W, C) with a border of zeros, or itself where there is none; flat and read-only.
+
+    `spare` numbers behind the last one may be read, too.
+    """
+    if padding == (0, 0) and not spare:
         return flat(x)
     n, h, w, c = x.shape
-    padded = np.empty((n, h + 2 * padding[0], w + 2 * padding[1], c), dtype=x.dtype)
+    shape = n, h + 2 * padding[0], w + 2 * padding[1], c
+    size = math.prod(shape)
+    room = np.empty(size + spare, dtype=x.dtype)
+    room[size:] = 0
+    padded = room[:size].reshape(shape)
     run_chunks(_pad_images, n, chunk_size(n, padded[:1].size), frozen(x), padded, *padding)
     return flat(padded)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .conv2d_numpy import image_blocks
 from .shapes import Pair
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -18,16 +19,9 @@ Kernel = Callable[..., None]
 Windows = tuple[Pair, Pair, Pair, int]
 """Stride, padding, dilation and groups."""
 
-WORKSPACE_BYTES = 64 << 20
-"""The patch matrix is KH * KW times as large as its images: at most this much of it exists at a time."""
 
-
-def _image_blocks(x: Array, w: Array, out_size: Pair) -> Iterator[slice]:
-    kh, kw = w.shape[:2]
-    bytes_per_image = out_size[0] * out_size[1] * kh * kw * x.shape[3] * x.itemsize
-    step = max(1, WORKSPACE_BYTES // bytes_per_image)
-    for start in range(0, len(x), step):
-        yield slice(start, min(start + step, len(x)))
+def _blocks(x: Array, w: Array, out_size: Pair) -> Iterator[slice]:
+    return image_blocks(len(x), out_size[0] * out_size[1] * w.shape[0] * w.shape[1] * x.shape[3] * x.itemsize)
 
 
 def _patches(im2col: Kernel, x: Array, w: Array, out_size: Pair, windows: Windows) -> Array:
@@ -48,7 +42,7 @@ def conv2d(
 ) -> None:
     """Fill `out` (N, OH, OW, F) by a backend's `im2col`, and its convolution as `product`."""
     k, f = w.shape[0] * w.shape[1] * w.shape[2], w.shape[3]
-    for block in _image_blocks(x, w, out.shape[1:3]):
+    for block in _blocks(x, w, out.shape[1:3]):
         cols = _patches(im2col, x[block], w, out.shape[1:3], windows)
         product(cols, w.reshape(1, 1, k, f), b, out[block], (1, 1), (0, 0), (1, 1), windows[3], "direct")
 
@@ -71,7 +65,7 @@ def conv2d_backward(
     dw[...] = 0
     if db is not None:
         db[...] = 0
-    for block in _image_blocks(x, w, dy.shape[1:3]):
+    for block in _blocks(x, w, dy.shape[1:3]):
         cols = _patches(im2col, x[block], w, dy.shape[1:3], windows)
         dcols = None if dx is None else np.empty_like(cols)
         dw_block = np.empty_like(flat)

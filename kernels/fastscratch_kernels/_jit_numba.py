@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 import numpy as np
-from numba.core import event
+from numba.core import caching, event
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 _EVENTS: Any = event
+_CACHING: Any = caching
 
 
 class _FirstUse(event.Listener):
@@ -34,6 +37,21 @@ class _FirstUse(event.Listener):
 
 
 _EVENTS.register("numba:compile", _FirstUse())  # kernels that lie in the cache are loaded, which is no such event
+
+
+def _hash_sources() -> str:
+    sources = sorted(Path(__file__).parent.glob("*_numba.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+_SOURCES = _hash_sources()
+
+
+class _Cache(_CACHING.FunctionCache):  # type: ignore[misc]
+    """Numba's cache of a function, which looks at its file alone; kernels hold code of other files' functions, too."""
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return (*super()._index_key(sig, codegen), _SOURCES)
 
 
 def compiled(function: Function, *, leaf: bool = False, quick: bool = False) -> Function:
@@ -63,15 +81,17 @@ def compiled(function: Function, *, leaf: bool = False, quick: bool = False) -> 
         "error_model": "numpy",
         "_nrt": not leaf,
     }
+    dispatcher: Any = numba.njit(**options)(function)
     try:
-        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+        if dispatcher is not function:  # as it is with NUMBA_DISABLE_JIT
+            dispatcher._cache = _Cache(function)
     except RuntimeError as error:  # no folder for the cache
         warnings.warn(
             f"{error}: kernels are compiled anew in every process; set NUMBA_CACHE_DIR to a folder that can be written",
             RuntimeWarning,
             stacklevel=2,
         )
-        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+    return dispatcher  # type: ignore[no-any-return]
 
 
 def leaf(function: Function) -> Function:

@@ -9,7 +9,6 @@ import importlib
 import os
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
 
 BACKENDS = ("numpy", "numba", "cython")
 AUTO_ORDER = ("cython", "numba", "numpy")
@@ -227,8 +226,3 @@ class use_backend:
     ) -> None:
         global _selected
         _selected = self._previous
-
-
-def table() -> list[tuple[str, dict[str, Any]]]:
-    """Return the table op x backend as rows (op, {backend: works here}), for `doctor` and the docs."""
-    return [(op, {name: name in available(op) for name in BACKENDS}) for op in KERNELS]

@@ -13,7 +13,7 @@ cdef extern from "tile.h" nogil:
         Py_ssize_t window
 
     enum:
-        TILE_PASS_PIXELS
+        TILE_DEAD, TILE_PASS_PIXELS
 
     enum tile_form:
         TILE_F2K3, TILE_F4K3, TILE_F2K5

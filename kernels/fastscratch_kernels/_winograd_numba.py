@@ -194,7 +194,7 @@ def winograd_pooled(
     Parameters
     ----------
     x : ndarray
-        Padded images, flat; C a multiple of a vector.
+        Padded images, flat, with a vector to spare behind them where C is no multiple of one.
     image, row_step, c : int
         The numbers of one image, of one row of pixels, and C.
     corners : ndarray of uint64

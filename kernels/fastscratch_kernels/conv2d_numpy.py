@@ -25,7 +25,8 @@ WORKSPACE_BYTES = 64 << 20
 """The patch matrix is KH * KW times as large as its images: at most this much of it exists at a time."""
 
 
-def _image_blocks(n: int, bytes_per_image: int) -> Iterator[slice]:
+def image_blocks(n: int, bytes_per_image: int) -> Iterator[slice]:
+    """Yield the images that are gone through at a time."""
     step = max(1, WORKSPACE_BYTES // max(1, bytes_per_image))
     for start in range(0, n, step):
         yield slice(start, min(start + step, n))
@@ -56,7 +57,7 @@ def conv2d(
     n, oh, ow, f = out.shape
     kh, kw, cg, _ = w.shape
     fg = f // groups
-    for block in _image_blocks(n, oh * ow * kh * kw * x.shape[3] * x.itemsize):
+    for block in image_blocks(n, oh * ow * kh * kw * x.shape[3] * x.itemsize):
         patches = _patches(x[block], (kh, kw), stride, padding, dilation, oh, ow, groups)
         y = out[block].reshape(-1, f)
         for g in range(groups):
@@ -89,7 +90,7 @@ def conv2d_backward(
     if db is not None:
         # One axis after the other: adding all M rows to one sum in float32 has an error that grows with M.
         np.sum(dy.sum(axis=0).sum(axis=0), axis=0, out=db)
-    for block in _image_blocks(n, oh * ow * kh * kw * c * x.itemsize):
+    for block in image_blocks(n, oh * ow * kh * kw * c * x.itemsize):
         patches = _patches(x[block], (kh, kw), stride, padding, dilation, oh, ow, groups)
         rows_dy = dy[block].reshape(-1, f)
         dpatches = np.empty_like(patches) if dx is not None else None

@@ -9,7 +9,8 @@ output of the convolution in four (for 2 x 2 windows) has a gradient, and only t
     dW   for each filter, its live gradients times their patches are added up: a few scalars times rows of the image
     dX   for each place of the output, its live gradients times their filters are added to the patch there
 
-Pools whose windows overlap or have a border take the composition of the plain ops.
+Pools whose windows overlap, leave pixels out between them, have a border or 255 places and more take the composition of
+the plain ops; so does the gradient of a convolution with groups.
 Raw kernels: they fill their caller's arrays and check nothing.
 """
 
@@ -31,7 +32,6 @@ cdef enum:
     WEIGHTS, TABLES, ROWS, PARTIAL, IMAGE, BUFFER, ENTRIES
     FILTERS = 16        # that a thread goes through an image for: their lists of live gradients fit into L1
     IMAGE_CHUNKS = 16   # partial sums of dW, where threads do not own filters
-    TILE_DEAD = 255
 
 cdef Py_ssize_t L1 = 24 << 10   # bytes that are gone over again and again
 

@@ -263,7 +263,8 @@ def conv2d_relu_maxpool2d(
     if algorithm == "F(2x2,5x5)":
         c = x.shape[3]
         corners = frozen(pixels[::4].copy())
-        images = pad(x, padding)
+        vector = VECTOR_BYTES // x.itemsize
+        images = pad(x, padding, spare=vector if c % vector else 0)  # a pixel's channels are read in whole vectors
         winograd_pooled(images, where.image, where.padded[1] * c, c, corners, panels, bias, dead, out, argmax)
         return
     run_chunks(

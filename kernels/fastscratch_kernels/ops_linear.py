@@ -92,5 +92,6 @@ def linear_backward(
         For arrays of another dtype or shape.
     """
     x, w = _check_inputs(x, w)
-    dw, db = check_given("dw", dw, w.shape, x.dtype), check_given("db", db, w.shape[1:], x.dtype)
+    dw = check_given("dw", dw, w.shape, x.dtype, dy=dy, x=x, w=w)
+    db = check_given("db", db, w.shape[1:], x.dtype, dy=dy, x=x, w=w, dw=dw)
     return checked.linear_backward(dy, x, w, input_grad, bias, dw, db, backend)

@@ -50,8 +50,8 @@ def channel_moments(
     x = _check_images(x)
     if len(x) == 0:
         raise ValueError(f"a mean needs at least one image, got x {x.shape}")
-    mean = check_out("mean", mean, x.shape[3:], x.dtype)
-    var = check_out("var", var, x.shape[3:], x.dtype)
+    mean = check_out("mean", mean, x.shape[3:], x.dtype, x=x)
+    var = check_out("var", var, x.shape[3:], x.dtype, x=x, mean=mean)
     kernel("channel_moments", backend)(x, mean, var)
     return mean, var
 
@@ -104,7 +104,7 @@ def batchnorm2d(
     """
     x = _check_images(x)
     mean, var, weight, bias = _check_channels(x, mean=mean, var=var, weight=weight, bias=bias)
-    out = check_out("out", out, x.shape, x.dtype)
+    out = check_out("out", out, x.shape, x.dtype, x=x, mean=mean, var=var, weight=weight, bias=bias)
     kernel("batchnorm2d", backend)(x, mean, var, weight, bias, out, float(eps), bool(relu))
     return out
 
@@ -157,9 +157,10 @@ def batchnorm2d_backward(
     dy = check_array("dy", dy, "N H W C", x.dtype)
     check_shape("dy", dy, x.shape, f"x {x.shape}")
     mean, var, weight, bias = _check_channels(x, mean=mean, var=var, weight=weight, bias=bias)
-    dx = check_out("dx", dx, x.shape, x.dtype) if input_grad else None
-    dweight = check_out("dweight", dweight, x.shape[3:], x.dtype)
-    dbias = check_out("dbias", dbias, x.shape[3:], x.dtype)
+    inputs = {"dy": dy, "x": x, "mean": mean, "var": var, "weight": weight, "bias": bias}
+    dx = check_out("dx", dx, x.shape, x.dtype, **inputs) if input_grad else None
+    dweight = check_out("dweight", dweight, x.shape[3:], x.dtype, **inputs, dx=dx)
+    dbias = check_out("dbias", dbias, x.shape[3:], x.dtype, **inputs, dx=dx, dweight=dweight)
     kernel("batchnorm2d_backward", backend)(
         dy, x, mean, var, weight, bias, dx, dweight, dbias, float(eps), bool(relu), bool(training)
     )

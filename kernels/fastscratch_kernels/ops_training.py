@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._checks import Array, check_array, check_out, check_shape
+from ._checks import Array, check_array, check_in_place, check_out, check_shape
 from ._registry import kernel
 
 
@@ -54,7 +54,7 @@ def sgd_step(
     Raises
     ------
     TypeError, ValueError
-        For arrays of another dtype or shape.
+        For arrays of another dtype or shape, or one to fill that shares memory with one that is read.
 
     Notes
     -----
@@ -63,10 +63,12 @@ def sgd_step(
     """
     value = check_array("value", value, "size")
     (grad,) = _check_alike(value, grad=grad)
-    out = check_out("out", out, value.shape, value.dtype)
     if velocity is not None:
         (velocity,) = _check_alike(value, velocity=velocity)
-        out_velocity = check_out("out_velocity", out_velocity, value.shape, value.dtype)
+    out = check_in_place("out", out, "value", value, grad=grad, velocity=velocity)
+    if velocity is not None:
+        read = {"value": value, "grad": grad, "out": out}
+        out_velocity = check_in_place("out_velocity", out_velocity, "velocity", velocity, **read)
     kernel("sgd_step", backend)(value, grad, velocity, out, out_velocity, lr, momentum, nesterov, decay)
     return out, out_velocity
 
@@ -114,7 +116,7 @@ def adam_step(
     Raises
     ------
     TypeError, ValueError
-        For arrays of another dtype or shape.
+        For arrays of another dtype or shape, or one to fill that shares memory with one that is read.
 
     Notes
     -----
@@ -122,9 +124,9 @@ def adam_step(
     """
     value = check_array("value", value, "size")
     grad, m, v = _check_alike(value, grad=grad, m=m, v=v)
-    out = check_out("out", out, value.shape, value.dtype)
-    out_m = check_out("out_m", out_m, value.shape, value.dtype)
-    out_v = check_out("out_v", out_v, value.shape, value.dtype)
+    out = check_in_place("out", out, "value", value, grad=grad, m=m, v=v)
+    out_m = check_in_place("out_m", out_m, "m", m, value=value, grad=grad, v=v, out=out)
+    out_v = check_in_place("out_v", out_v, "v", v, value=value, grad=grad, m=m, out=out, out_m=out_m)
     kernel("adam_step", backend)(value, grad, m, v, out, out_m, out_v, lr, beta1, beta2, eps, decay, shrink)
     return out, out_m, out_v
 
@@ -149,12 +151,12 @@ def log_softmax(z: Array, *, out: Array | None = None, backend: str | None = Non
     Raises
     ------
     TypeError, ValueError
-        For arrays of another dtype or shape.
+        For arrays of another dtype or shape, or one to fill that shares memory with one that is read.
     """
     z = check_array("z", z, "N K")
     if z.shape[1] < 1:
         raise ValueError(f"K must be at least 1: z {z.shape}")
-    out = check_out("out", out, z.shape, z.dtype)
+    out = check_out("out", out, z.shape, z.dtype, z=z)
     kernel("log_softmax", backend)(z, out)
     return out
 
@@ -183,11 +185,11 @@ def cross_entropy_backward(
     Raises
     ------
     TypeError, ValueError
-        For arrays of another dtype or shape.
+        For arrays of another dtype or shape, or one to fill that shares memory with one that is read.
     """
     log_p = check_array("log_p", log_p, "N K")
     q = check_array("q", q, "N K", log_p.dtype)
     check_shape("q", q, log_p.shape, f"log_p {log_p.shape}")
-    dz = check_out("dz", dz, log_p.shape, log_p.dtype)
+    dz = check_out("dz", dz, log_p.shape, log_p.dtype, log_p=log_p, q=q)
     kernel("cross_entropy_backward", backend)(log_p, q, dz)
     return dz

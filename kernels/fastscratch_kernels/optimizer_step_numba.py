@@ -41,14 +41,14 @@ def _sgd(
         if len(velocity):
             u = velocity[first : first + count]
             for i in range(count):
-                step = g[i] + decay * v[i]
+                step = g[i] + decay * v[i] if decay != 0 else g[i]  # an infinite value would make NaN of no decay
                 speed = momentum * u[i] + step
                 new[1, i] = speed
                 new[0, i] = v[i] - lr * (step + ahead * speed if nesterov else speed)
             copy(new[1], out_velocity[first : first + count])
         else:
             for i in range(count):
-                new[0, i] = v[i] - lr * (g[i] + decay * v[i])
+                new[0, i] = v[i] - lr * (g[i] + decay * v[i] if decay != 0 else g[i])
         copy(new[0], out[first : first + count])
 
 
@@ -82,7 +82,7 @@ def _adam(
         last = min(first + BLOCK, stop)
         old, g, old_m, old_v = value[first:last], grad[first:last], m[first:last], v[first:last]
         for i in range(last - first):
-            step = g[i] + decay * old[i]
+            step = g[i] + decay * old[i] if decay != 0 else g[i]
             mean = old_m[i] + take1 * (step - old_m[i])
             square = beta2 * old_v[i] + take2 * (step * step)
             new[0, i] = shrink * old[i] - lr * (mean / (np.sqrt(square) + eps))

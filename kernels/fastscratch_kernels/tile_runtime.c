@@ -1,4 +1,5 @@
 /* What the tiles need of the machine: which instruction sets it has, memory for each thread, the handling of denormals. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,12 +29,30 @@ const struct tile_table *tile_select(const char *isa) {
 #define SLOTS 8
 #define ALIGNMENT 64
 
-static _Thread_local struct {
+struct slot {
     void *memory;
     size_t bytes;
-} scratch[SLOTS];
+};
+
+static _Thread_local struct slot *scratch; /* SLOTS of them */
+static pthread_key_t at_end;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* A thread that ends gives its memory back. */
+static void free_scratch(void *slots) {
+    for (int i = 0; i < SLOTS; i++) free(((struct slot *)slots)[i].memory);
+    free(slots);
+}
+
+static void make_key(void) { pthread_key_create(&at_end, free_scratch); }
 
 void *tile_scratch(int slot, size_t bytes) {
+    if (!scratch) {
+        pthread_once(&once, make_key);
+        scratch = calloc(SLOTS, sizeof(struct slot));
+        if (!scratch) return NULL;
+        pthread_setspecific(at_end, scratch);
+    }
 #if defined(__SANITIZE_ADDRESS__) /* nothing to spare, so that a step beyond what was asked for is seen */
     if (scratch[slot].bytes != bytes) {
         void *memory = NULL;

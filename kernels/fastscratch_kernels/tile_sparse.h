@@ -29,8 +29,8 @@ INLINE void NAME(pooled_v)(const int V, const int two, const REAL *rows, ptrdiff
         if (two) a[1][j] = (VEC){0};
     }
     for (ptrdiff_t i = 0; i < n; i++, rows += window * ldr, dy += F, argmax += F) {
-        const REAL *r0 = argmax[0] == TILE_DEAD ? zeros : rows + argmax[0] * ldr;
-        const REAL *r1 = argmax[two] == TILE_DEAD ? zeros : rows + argmax[two] * ldr;
+        const REAL *r0 = argmax[0] < window ? rows + argmax[0] * ldr : zeros;
+        const REAL *r1 = argmax[two] < window ? rows + argmax[two] * ldr : zeros;
         const VEC v0 = NAME(all)(dy[0]), v1 = NAME(all)(dy[two]);
         UNROLL for (int j = 0; j < V; j++) {
             a[0][j] += v0 * NAME(load)(r0 + j * VW);
@@ -44,7 +44,7 @@ INLINE void NAME(pooled_v)(const int V, const int two, const REAL *rows, ptrdiff
 }
 
 /* out[f][0..ldr) += sum over n windows of dy[i][f] * rows[i * window + argmax[i][f]], for all F filters; `zeros` is the
- * row of a dead one. ldr is a whole number of vectors, taken GATHER / 2 at a time. */
+ * row of a dead one, and of a place that no window has. ldr is a whole number of vectors, taken GATHER / 2 at a time. */
 static void NAME(pooled)(const REAL *rows, ptrdiff_t window, ptrdiff_t ldr, const REAL *zeros, const REAL *dy,
                          const uint8_t *argmax, ptrdiff_t F, ptrdiff_t n, REAL *out) {
     const ptrdiff_t vectors = ldr / VW, pieces = (vectors + GATHER / 2 - 1) / (GATHER / 2);

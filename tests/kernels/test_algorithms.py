@@ -118,7 +118,7 @@ def test_winograd_equals_direct(backend, n, h, w, c, f, ph, pw, dtype, precision
 @pytest.mark.parametrize("backend", [name for name in kernels.available("conv2d") if name != "numpy"])
 @settings(max_examples=30, deadline=None, derandomize=True, database=None)
 @given(
-    n=st.integers(0, 3), h=st.integers(6, 13), w=st.integers(6, 13), c=st.sampled_from([8, 16, 24, 40]),
+    n=st.integers(0, 3), h=st.integers(6, 13), w=st.integers(6, 13), c=st.sampled_from([8, 13, 16, 24, 40]),
     f=CHANNELS, ph=st.integers(0, 3), pw=st.integers(0, 3),
 )  # fmt: skip
 def test_a_pooled_winograd_equals_direct(backend, n, h, w, c, f, ph, pw):
@@ -168,6 +168,10 @@ X, W = np.ones((1, 8, 8, 2), np.float32), np.ones((3, 3, 2, 4), np.float32)
         (
             {"algorithm": "direct", "backend": "numpy"},
             r"algorithm 'direct' is not written for backend 'numpy', which has im2col",
+        ),
+        (
+            {"algorithm": "winograd", "backend": "numba"},
+            r"backend 'numba' has no form of 'winograd' but F\(2x2,5x5\), under a 2 x 2 pooling",
         ),
         (
             {"algorithm": "winograd", "stride": 2, "backend": "auto"},

@@ -274,3 +274,14 @@ def test_a_cut_shows_what_lies_there_and_black_outside(run):
     (out,) = run("crop_images", images, tops, lefts, np.array([False, True]))
     assert grid(out[:1]) == [[0, 5, 6, 7], [0, 9, 10, 11], [0, 0, 0, 0]]
     assert grid(out[1:]) == [[7, 6, 5, 0], [11, 10, 9, 0], [0, 0, 0, 0]]
+
+
+# -- steps of the optimizers -------------------------------------------------------------------------------------------
+
+
+def test_without_decay_an_infinite_parameter_is_no_part_of_its_gradient(run):
+    # m = 0.1 g and v = 0.001 g^2: with lr = 0.1 the step is lr m / sqrt(v) = 0.1 * 0.2 / sqrt(0.004), of either sign.
+    value, grad, zero = np.array([INF, 1.0]), np.array([2.0, -2.0]), np.zeros(2)
+    out, m, v = run("adam_step", value, grad, zero, zero, lr=0.1, eps=0.0)
+    np.testing.assert_allclose(out, [INF, 1 + 0.02 / np.sqrt(0.004)], rtol=1e-6)
+    np.testing.assert_allclose([*m, *v], [0.2, -0.2, 0.004, 0.004], rtol=1e-6)

@@ -285,20 +285,36 @@ def test_the_cache_goes_where_it_is_told_to(tmp_path):
     assert [path.name for path in tmp_path.rglob("*.nbi") if "_im2col_images" in path.name]
 
 
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 def test_where_nothing_can_be_cached_kernels_compile_and_say_so(monkeypatch):
-    njit = numba.njit
+    def no_folder(function):
+        raise RuntimeError("cannot cache function 'f': no locator available")
 
-    def no_folder(**options):
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function 'f': no locator available")
-        return njit(**options)
-
-    monkeypatch.setattr(_jit_numba.numba, "njit", no_folder)
+    monkeypatch.setattr(_jit_numba, "_Cache", no_folder)
     with pytest.warns(RuntimeWarning, match="no locator available.*set NUMBA_CACHE_DIR"):
         double = _jit_numba.compiled(lambda number: 2 * number)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert double(4) == 8
+
+
+def _twice(number):
+    return 2 * number
+
+
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+def test_code_in_the_cache_is_of_the_sources_of_all_kernels(monkeypatch):
+    """A function's machine code holds that of functions in other files, which Numba does not look at."""
+
+    def loads_and_compilations():
+        function = _jit_numba.compiled(_twice)
+        function(1)
+        return function.stats.cache_hits.total(), function.stats.cache_misses.total()
+
+    loads_and_compilations()
+    assert loads_and_compilations() == (1, 0)
+    monkeypatch.setattr(_jit_numba, "_SOURCES", "of another day")
+    assert loads_and_compilations() == (0, 1)
 
 
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")

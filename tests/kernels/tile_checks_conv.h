@@ -139,8 +139,8 @@ static void NAME(check_pooled)(const FUNCTIONS *t, const struct layer *l) {
         uint8_t *places = memory(windows * F);
         for (ptrdiff_t k = 0; k < ldr; k++) zeros[k] = 0;
         for (ptrdiff_t i = 0; i < windows * F; i++) {
-            places[i] = (uint8_t)(draw(3) ? draw(l->window) : TILE_DEAD);
-            if (places[i] == TILE_DEAD) continue;
+            places[i] = (uint8_t)(draw(3) ? draw(l->window) : draw(2) ? TILE_DEAD : l->window + draw(3));
+            if (places[i] >= l->window) continue; /* dead, or a place that no window has */
             const REAL *row = rows + (i / F * l->window + places[i]) * ldr;
             for (ptrdiff_t k = 0; k < ldr; k++) wanted[i % F * ldr + k] += dy[i] * row[k];
         }
