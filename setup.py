@@ -57,9 +57,11 @@ class BuildKernels(build_ext):
         openmp = [] if os.environ.get("FASTSCRATCH_NO_OPENMP") == "1" else self._openmp_flags()
         if not openmp:
             print("fastscratch: building without OpenMP, the Cython kernels will be single-threaded", file=sys.stderr)
+        flags = [*FLAGS, *openmp]
         for extension in self.extensions:
             extension.optional = True  # cythonize makes extensions anew and leaves this out
-            extension.extra_compile_args += [*FLAGS, "-Wno-psabi", *openmp]
+            extension.extra_compile_args += [*flags, "-Wno-psabi"]
+            extension.define_macros += [("FASTSCRATCH_FLAGS", f'"{" ".join(flags)}"')]
             extension.extra_link_args += [*(CHECKS if SANITIZE else []), *openmp]
         self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()

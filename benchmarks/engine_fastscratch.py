@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ class FastscratchEngine:
         kernels.use_backend(backend)
         if precision:
             kernels.use_precision(precision)
+        self._memory = contextlib.ExitStack()
+        self._memory.enter_context(kernels.reuse_memory())  # as in `Trainer`
 
     def training(self, network: str, batch: int, count: int) -> Task:
         """Return training steps: gather a batch, forward, loss, backward, Adam."""

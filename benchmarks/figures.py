@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from rungs import gains
 
 from fastscratch.report.figures import BLUE, GREY, SKY, VERMILLION
 
@@ -175,13 +176,13 @@ def ladder(rows: Rows) -> Figure:
     places = np.arange(len(rows))
     milliseconds = [1e3 * row["seconds"] for row in rows]
     axes.barh(places, milliseconds, color=BLUE, height=0.65)
-    for place, row in enumerate(rows):
-        gained = f"   {plain(row['gained'])} times as fast" if place else ""
+    for place, (gain, _) in enumerate(gains(rows)):
+        gained = f"   {plain(gain)} times as fast" if place else ""
         text = f" {plain(milliseconds[place])} ms{gained}"
         axes.text(milliseconds[place], place, text, va="center", fontsize=9, color=GREY)
     axes.set_xscale("log")
     axes.set_xlim(min(milliseconds) / 2, max(milliseconds) * 15)
-    axes.set_yticks(places, [f"{row['rung']}, {_threads(row['threads'])}" for row in rows])
+    axes.set_yticks(places, [f"{row['rung'].replace('`', '')}, {_threads(row['threads'])}" for row in rows])
     axes.invert_yaxis()
     name = rows[0]["shape"].partition(":")[2]
     title = f"{name}, {rows[0]['batch']} images, forward and backward, {rows[0]['backend']}"

@@ -7,8 +7,6 @@ python benchmarks/ladder.py --backend numba
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -20,12 +18,11 @@ from contest import (
     Pace,
     compete,
     fastscratch_contestant,
-    ratio,
     started,
     thread_variables,
 )
 from record import section
-from rungs import LADDERS, Rung
+from rungs import LADDERS, Rung, gains
 from shapes import ALL
 
 BACKENDS = ("cython", "numba")
@@ -80,7 +77,7 @@ def run(options: Options) -> int:
             for row in rows:
                 results.add({"shape": name, "batch": batch, "backend": backend} | row)
             print(f"{shape.name}, {batch} images, forward and backward, {backend}")
-            table(("rung", "threads", "ms", "gained", "in all"), map(_cells, rows))
+            table(("rung", "threads", "ms", "gained", "in all"), map(_cells, rows, gains(rows)))
             print()
     return 0
 
@@ -88,7 +85,7 @@ def run(options: Options) -> int:
 def _climb(
     shape: dict[str, Any], rungs: Sequence[Rung], backend: str, threads: int, batch: int, pace: Pace
 ) -> list[dict[str, Any]]:
-    """Return a row a rung: its time, and how many times as fast it is as the one below and as the lowest."""
+    """Return a row a rung: its time, which is that of a batch, and every round of its own."""
     measured: dict[str, Measured] = {}
     for one_image in (True, False):
         together = [rung for rung in rungs if rung.one_image == one_image]
@@ -105,27 +102,19 @@ def _climb(
         if contestants:
             with started(contestants, threads) as processes:
                 measured |= compete(processes, task, ONCE if one_image else pace, calls=1 if one_image else None)
-    seconds = [measured[rung.name].median * (batch if rung.one_image else 1) for rung in rungs]
-    gained = [1.0]
-    for below, rung in itertools.pairwise(rungs):
-        times = ratio(measured[rung.name], measured[below.name])[0]
-        gained.append(times * (batch if below.one_image else 1))
     return [
         {
             "rung": rung.name,
             "threads": rung.threads or threads,
-            "seconds": seconds[place],
-            "gained": gained[place],
-            "in_all": math.prod(gained[: place + 1]),
+            "seconds": measured[rung.name].median * (batch if rung.one_image else 1),
             "rounds": measured[rung.name].seconds,
         }
-        for place, rung in enumerate(rungs)
+        for rung in rungs
     ]
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    times = f"{1e3 * row['seconds']:,.2f}", f"{row['gained']:.2f}", f"{row['in_all']:,.1f}"
-    return (row["rung"], str(row["threads"]), *times)
+def _cells(row: dict[str, Any], gain: tuple[float, float]) -> tuple[str, ...]:
+    return (row["rung"], str(row["threads"]), f"{1e3 * row['seconds']:,.2f}", f"{gain[0]:.2f}", f"{gain[1]:,.1f}")
 
 
 if __name__ == "__main__":

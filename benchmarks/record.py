@@ -6,11 +6,9 @@ import datetime
 import importlib.metadata
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +17,7 @@ from typing import Any
 
 from fastscratch.training.atomic import write_atomically
 from fastscratch.training.machine import describe_machine
-from fastscratch_kernels import backends, isa
+from fastscratch_kernels import backends, built_by, isa
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -51,8 +49,7 @@ def machine() -> dict[str, Any]:
         "isa": isa(),
         "backends": backends(),
         "versions": versions,
-        "compiler": platform.python_compiler(),
-        "cflags": sysconfig.get_config_var("CFLAGS"),
+        "built_by": built_by(),
         "environment": {name: value for name, value in sorted(os.environ.items()) if VARIABLES.match(name)},
         "commit": _git("rev-parse", "--short=9", "HEAD") or None,
         "changed_files": len(_git("status", "--porcelain").splitlines()),
@@ -131,6 +128,7 @@ def section(
     """Open a section, and note the load before and after; a busy machine is told on the standard error stream."""
     say = say or (lambda text: print(text, file=sys.stderr))
     opened = Section(name, settings, path)
+    opened.data["at"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     opened.data["load_before"] = {"busy": busy(), "average": list(os.getloadavg())}
     yield opened
     opened.data["load_after"] = {"busy": busy(), "average": list(os.getloadavg())}

@@ -3,8 +3,8 @@
     python benchmarks/report.py           # fill and draw
     python benchmarks/report.py --check   # exit 1 where a page differs from the results
 
-Of each kind of machine the newest file counts that has the section; what was measured with ``--quick`` does not. Where
-there is no results file, a table stays empty.
+Of each kind of machine the newest file counts that has the section; what was measured with ``--quick``, or of some
+rows or backends alone, does not. Where there is no results file, a table stays empty.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 import figures
 from record import RESULTS, load
+from rungs import gains
 
 from fastscratch.report.figures import save
 
@@ -29,17 +30,26 @@ from tables import Tables, fill, table  # noqa: E402  # the other script that fi
 Result = Mapping[str, Any]
 
 ENGINES = ("cython", "numba", "numpy")
+ENOUGH = 5
+"""Rounds for a median; where there are fewer, for an engine is too slow, a table says so."""
 
 
 def newest(section: str, folder: Path = RESULTS) -> list[Result]:
-    """Return for each kind of machine its newest results file that has the section."""
+    """Return for each kind of machine its newest results file that has the section, the newest of all last."""
     chosen: dict[tuple[Any, ...], Result] = {}
-    files = [load(path) for path in sorted(folder.glob("*.json"))]
-    for result in sorted(files, key=lambda one: one["machine"]["date"]):
+    for result in map(load, sorted(folder.glob("*.json"))):
         part = result["sections"].get(section)
-        if part and part["rows"] and not part["settings"].get("quick"):
-            chosen[tuple(result["machine"][key] for key in ("cpu", "isa", "cores"))] = result
-    return list(chosen.values())
+        if part and part["rows"] and not part["settings"].get("quick") and not part["settings"].get("part"):
+            machine = tuple(result["machine"][key] for key in ("cpu", "isa", "cores"))
+            if machine not in chosen or _begun(chosen[machine], section) <= _begun(result, section):
+                chosen[machine] = result
+    return sorted(chosen.values(), key=lambda result: _begun(result, section))
+
+
+def _begun(result: Result, section: str) -> str:
+    """Return when a section was begun; in older files the day is all that is known."""
+    at: str = result["sections"][section].get("at", result["machine"]["date"])
+    return at
 
 
 def _rows(result: Result, section: str) -> list[dict[str, Any]]:
@@ -72,7 +82,11 @@ def _per_machine(section: str, head: Sequence[str], lines: Any) -> str:
 
 def _ratio(row: Mapping[str, Any], name: str) -> str:
     ratios = row["ratios"].get(name)
-    return f"{ratios['median']:.2f} ({ratios['least']:.2f} to {ratios['most']:.2f})" if ratios else "-"
+    if not ratios:
+        return "-"
+    rounds = min(len(row["engines"][engine]["seconds"]) for engine in (name, row["best_torch"]))
+    few = f", {rounds} rounds" if rounds < ENOUGH else ""
+    return f"{ratios['median']:.2f} ({ratios['least']:.2f} to {ratios['most']:.2f}{few})"
 
 
 def _milliseconds(row: Mapping[str, Any], name: str) -> str:
@@ -189,12 +203,14 @@ def ladder() -> str:
     """Return what each rung of the ladder gains, a table a block."""
     blocks = []
     for result in newest("ladder"):
-        by_shape: dict[str, list[list[str]]] = {}
+        by_shape: dict[str, list[dict[str, Any]]] = {}
         for row in _rows(result, "ladder"):
-            times = (1e3 * row["seconds"], row["gained"], row["in_all"])
-            line = [row["rung"], str(row["threads"]), *map(figures.plain, times)]
-            by_shape.setdefault(f"`{row['shape'].partition(':')[2]}`, {row['batch']} images", []).append(line)
-        for name, lines in by_shape.items():
+            by_shape.setdefault(f"`{row['shape'].partition(':')[2]}`, {row['batch']} images", []).append(row)
+        for name, rows in by_shape.items():
+            lines = [
+                [row["rung"], str(row["threads"]), *map(figures.plain, (1e3 * row["seconds"], *gain))]
+                for row, gain in zip(rows, gains(rows), strict=True)
+            ]
             blocks.append(table([name, "threads", "ms", "times as fast", "in all"], lines))
         blocks[-1] += _machine(result, "ladder")
     return "\n".join(blocks) + ("\n![The ladder](../docs/images/ladder.png)\n" if blocks else "")

@@ -5,10 +5,13 @@ A rung is forward and backward of convolution, ReLU and max-pooling. All rungs b
 
 from __future__ import annotations
 
+import itertools
+import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -126,6 +129,29 @@ def build(shape: Conv, rung: Rung, batch: int) -> Callable[[], list[np.ndarray]]
     arrays = inputs(shape, batch)
     way = WAYS[rung.how]
     return lambda: way(shape, arrays, rung.algorithm)
+
+
+def gains(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """Return how many times as fast each rung is as the one below it, and as the lowest.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Rows of the section ``ladder`` of one shape. Rungs that took turns are compared round by round; those whose one
+        image stands for a batch had no turn, and are compared by their medians.
+    """
+    gained = [1.0]
+    for below, row in itertools.pairwise(rows):
+        if _images(below) == _images(row):
+            gained.append(median(b / a for a, b in zip(row["rounds"], below["rounds"], strict=True)))
+        else:
+            gained.append(below["seconds"] / row["seconds"])
+    return list(zip(gained, itertools.accumulate(gained, operator.mul), strict=True))
+
+
+def _images(row: Mapping[str, Any]) -> int:
+    """Return by how many images a row's rounds were multiplied."""
+    return round(row["seconds"] / median(row["rounds"]))
 
 
 def _pairs(shape: Conv) -> dict[str, Any]:

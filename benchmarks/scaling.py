@@ -23,9 +23,9 @@ from contest import (
     Pace,
     Process,
     compete,
+    faster_torch,
     fastscratch_contestant,
     started,
-    torch_contestants,
 )
 from record import section
 from shapes import Conv
@@ -37,7 +37,6 @@ BATCH = 32
 IMAGES = (512, 1024, 2048, 4096)
 BATCHES = (16, 32, 64, 128, 256)
 CHANNELS = (16, 32, 64, 96, 128, 192)
-LAYOUT = "torch channels_last"
 APART = "processes apart"
 """So many processes of one thread each, side by side."""
 
@@ -78,8 +77,7 @@ def run(options: Options) -> int:
     backends = chosen("backends", options.backends, BACKENDS)
     threads = thread_count(options.threads)
     pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
-    contestants = [one for one in torch_contestants() if one.name == LAYOUT]
-    contestants += [fastscratch_contestant(name) for name in backends]
+    contestants = [faster_torch(threads, _step(BATCH), pace), *map(fastscratch_contestant, backends)]
     few = 2 if options.quick else None
     with section("scaling", dataclasses.asdict(options) | {"threads": threads}, options.out) as results:
         points: dict[str, Points] = {"threads": _threads(contestants, pace, thread_counts(threads))}

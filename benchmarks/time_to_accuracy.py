@@ -15,13 +15,14 @@ from typing import Any
 
 import figures
 from console import chosen, main, table, tell, thread_count
-from contest import EngineError, fastscratch_contestant, started, torch_contestants
+from contest import QUICK, EngineError, Pace, faster_torch, fastscratch_contestant, started
 from record import section
 
 from fastscratch.report.figures import save
 
 BACKENDS = ("cython", "numba", "numpy")
-LAYOUTS = ("contiguous", "channels_last")
+ALIKE = {"baseline": "baseline", "improved": "vgg"}
+"""Network -> one of `networks.NETWORKS` that has such layers, to choose PyTorch's layout by."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,8 +33,6 @@ class Options:
     ----------
     backends : str
         Which backends, by comma: cython, numba, numpy.
-    layout : str
-        PyTorch's memory layout: contiguous or channels_last.
     seeds : int
         Runs of each engine.
     targets : str
@@ -61,7 +60,6 @@ class Options:
     """
 
     backends: str = "cython,numba"
-    layout: str = "channels_last"
     seeds: int = 5
     targets: str = "70,75"
     model: str = "baseline"
@@ -79,7 +77,6 @@ class Options:
 def run(options: Options) -> int:
     """Train, print, draw and write."""
     backends = chosen("backends", options.backends, BACKENDS)
-    (layout,) = chosen("layout", options.layout, LAYOUTS)
     targets = _shares(options.targets)
     threads = thread_count(options.threads)
     if options.quick:
@@ -87,8 +84,10 @@ def run(options: Options) -> int:
     for name in ("seeds", "subsample", "epochs", "batch"):
         if getattr(options, name) < 1:
             raise ValueError(f"{name} must be at least 1, got {getattr(options, name)}")
-    contestants = [one for one in torch_contestants() if one.settings["layout"] == layout]
-    contestants += map(fastscratch_contestant, backends)
+    (alike,) = (ALIKE[name] for name in chosen("model", options.model, tuple(ALIKE)))
+    step = {"kind": "training", "network": alike, "batch": options.batch, "count": 4 * options.batch}
+    pace = QUICK if options.quick else Pace()
+    contestants = [faster_torch(threads, step, pace), *map(fastscratch_contestant, backends)]
     what = {"model": options.model, "dataset": options.data} | {
         name: getattr(options, name) for name in ("augment", "subsample", "epochs", "batch", "lr")
     }

@@ -99,7 +99,9 @@ def run(options: Options) -> int:
     name = "vs_torch"
     if options.layers:
         name, pace = "vs_torch_layers", dataclasses.replace(pace, seconds=pace.seconds / 3)
-    with section(name, dataclasses.asdict(options) | {"threads": threads}, options.out) as results:
+    settings = dataclasses.asdict(options) | {"threads": threads}
+    settings["part"] = options.rows != Options.rows or options.backends != Options.backends
+    with section(name, settings, options.out) as results:
         if options.layers:
             lines = [*_layers(options, backends, threads, pace, results)]
             table(("layer", "pass", "threads", *COMPARED), lines, text_columns=2)

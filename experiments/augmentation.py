@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import samples
-from claims import Claim, larger
+from claims import Claim, every, larger
 from design import Experiment, Setting
 from drawing import Picture, bars, over_epochs, picture_of_run
 from exhibits import of_measures, overview
@@ -65,10 +65,10 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             name="training-is-harder",
-            says="The price is a worse training loss, because the augmented images are harder.",
-            check=larger(TRAIN_LOSS, "report", "none"),
+            says="The training loss tends to be lower with augmentation, because the augmented images are harder.",
+            check=larger(TRAIN_LOSS, "none", "report"),
             picture="curves-report",
-            remark="The report writes that the training loss tends to be lower; the reason it gives says higher.",
+            remark="Harder images, the reason that the report gives, should make the loss higher.",
         ),
         Claim(
             name="augmentation-generalizes",
@@ -106,9 +106,13 @@ EXPERIMENT = Experiment(
         Claim(
             name="too-much-augmentation",
             says="Too much augmentation underfits: the amount has a sweet spot.",
-            check=larger(TEST_ACCURACY, "hflip", "report"),
+            check=every(
+                larger(TRAIN_ACCURACY, "none", "report"),
+                larger(TEST_ACCURACY, "hflip", "report"),
+                larger(TEST_ACCURACY, "hflip", "none"),
+            ),
             picture="transforms",
-            remark="The gentlest of the four alone against all of them, at ten epochs.",
+            remark="One of the four alone, the gentlest, against all of them and against none, at ten epochs.",
         ),
     ),
     tables=(

@@ -57,8 +57,9 @@ EXPERIMENT = Experiment(
             picture="times",
             remark=(
                 "The report's table says the opposite of its text. An epoch always holds the same images; larger "
-                "batches only save steps, so the work cannot grow with them. Where a measured time does, something "
-                "else was in it: another load of the machine, another evaluation or logging."
+                "batches only save steps, so the arithmetic does not grow with them. A step may still lose a little of "
+                "that where its arrays outgrow a cache. The report does not say what else was in its times: another "
+                "load of the machine, evaluation, logging."
             ),
         ),
         Claim(

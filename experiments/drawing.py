@@ -66,8 +66,14 @@ def run_curves(setting: str, title: str, engine: str = FASTSCRATCH) -> Callable[
         curve = np.array(result["batches"]["curve"])  # (epochs, batches)
         curve = curve[:, :: -(-curve.size // CURVE_POINTS)]  # more would not be seen, and makes large files
         label = "validation" if result["config"]["validation"] else "test images"
+        per_epoch = curve.shape[1]
         return figures.curves(
-            rows_of(result), curve.ravel(), steps_per_epoch=curve.shape[1], title=title, valid_label=label
+            rows_of(result),
+            curve.ravel(),
+            steps_per_epoch=per_epoch,
+            sampled=per_epoch < result["batches"]["per_epoch"],
+            title=title,
+            valid_label=label,
         )
 
     return draw

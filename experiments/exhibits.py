@@ -9,7 +9,8 @@ import measures
 import reported
 import timings
 from job import FASTSCRATCH, TORCH
-from measures import TEST_ACCURACY, TRAIN_ACCURACY, Measure
+from measures import ALL_TEST_ACCURACY, TEST_ACCURACY, TRAIN_ACCURACY, Measure
+from store import Result
 from tabular import Table
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def overview(*names: str) -> Callable[[Findings], Table]:
             "setting", "report, train / validation", "train", "test", "PyTorch, train", "PyTorch, test",
             "minutes", "PyTorch, minutes",
         )  # fmt: skip
-        return Table("Accuracy and time", head, rows, _note(findings, names))
+        note = _note(findings, names, twins=True) + _note_on_best(findings, names)
+        return Table("Accuracy and time", head, rows, note)
 
     return make
 
@@ -70,7 +72,7 @@ def classes(name: str, title: str) -> Callable[[Findings], Table]:
         texts = [f"{value:.1f} %" for value in total] if total else [NOTHING] * 2
         rows.append(["**all**", *_beside(findings, name, texts, [TRAIN_ACCURACY, TEST_ACCURACY])])
         head = ("class", "train, report", "train", "train, PyTorch", "test, report", "test", "test, PyTorch")
-        return Table(title, head, rows, _note(findings, [name]))
+        return Table(title, head, rows, _note(findings, [name], twins=True))
 
     return make
 
@@ -94,31 +96,58 @@ def of_measures(title: str, names: Sequence[str], wanted: Sequence[Measure]) -> 
             [findings.experiment.setting(name).label, *(cell(findings, measure, name) for measure in wanted)]
             for name in names
         ]
-        return Table(title, ("setting", *(measure.label for measure in wanted)), rows, _note(findings, names))
+        tested = measures.whole_test if ALL_TEST_ACCURACY in wanted else measures.tested
+        head = ("setting", *(measure.label for measure in wanted))
+        return Table(title, head, rows, _note(findings, names, tested))
 
     return make
 
 
-def _note(findings: Findings, names: Sequence[str]) -> str:
-    """Return how many seeds stand behind the numbers, and on which images."""
+def _note(
+    findings: Findings,
+    names: Sequence[str],
+    tested: Callable[[Result], dict[str, Any]] = measures.tested,
+    twins: bool = False,
+) -> str:
+    """Return how many seeds stand behind the numbers, with `twins` behind PyTorch's too, and on which images."""
     runs = [result for name in names for result in findings.by_seed(name).values()]
     if not runs:
         return ""
-    counts = {name: len(findings.by_seed(name)) for name in names if findings.by_seed(name)}
-    seeds = sorted(set(counts.values()))
-    spread = "Mean ± standard deviation of" if seeds[-1] > 1 else "Of"
-    return f"{spread} {' or '.join(map(str, seeds))} seed{'s' if seeds[-1] > 1 else ''}. {images(runs)}"
+    ours = _seeds(findings, names, FASTSCRATCH)
+    spread = "Of" if ours == "1 seed" else "Mean ± standard deviation of"
+    theirs = _seeds(findings, names, TORCH) if twins else ""
+    beside = f"; PyTorch's of {theirs}" if theirs else ""
+    return f"{spread} {ours}{beside}. {images(runs, tested)}"
 
 
-def images(runs: Sequence[dict[str, Any]]) -> str:
+def _seeds(findings: Findings, names: Sequence[str], engine: str) -> str:
+    counts = sorted({len(found) for name in names if (found := findings.by_seed(name, engine))})
+    return f"{' or '.join(map(str, counts))} seed{'s' if counts[-1] > 1 else ''}" if counts else ""
+
+
+def _note_on_best(findings: Findings, names: Sequence[str]) -> str:
+    """Return of which epoch the accuracies are, where the networks tested are not those that training ended with."""
+    chosen = {result["best"]["epoch"] for name in names for result in findings.by_seed(name).values() if result["best"]}
+    if not chosen:
+        return ""
+    epochs = " or ".join(map(str, sorted(chosen)))
+    return (
+        f" Where images were kept apart, the network tested is that of epoch {epochs}, the best on them; the accuracy "
+        "on the training images is that of the last epoch."
+    )
+
+
+def images(
+    runs: Sequence[Result], tested: Callable[[Result], dict[str, Any]] = measures.tested
+) -> str:
     """Return on how many images of what some runs were trained and tested, with the fingerprints of the test images."""
     data = " and ".join(sorted({run["config"]["data"] for run in runs}))
     trained = " or ".join(f"{count:,}" for count in sorted({run["final"]["train"]["images"] for run in runs}))
     prints: dict[int, set[str]] = {}
     for run in runs:
-        prints.setdefault(measures.tested(run)["images"], set()).add(measures.tested(run)["fingerprint"])
-    tested = " or ".join(
+        prints.setdefault(tested(run)["images"], set()).add(tested(run)["fingerprint"])
+    counts = " or ".join(
         f"{count:,} (" + (f"`{min(prints[count])}`" if len(prints[count]) == 1 else "others for each seed") + ")"
         for count in sorted(prints)
     )
-    return f"{data}: trained on {trained} images, tested on {tested}."
+    return f"{data}: trained on {trained} images, tested on {counts}."

@@ -60,6 +60,12 @@ def tested(result: Result) -> dict[str, Any]:
     return tested
 
 
+def whole_test(result: Result) -> dict[str, Any]:
+    """Return what the network of the last epoch did on all test images."""
+    measured: dict[str, Any] = result["final"]["test"]
+    return measured
+
+
 def best_epoch(result: Result) -> int:
     """Return the epoch, from 1, with the lowest validation loss."""
     losses = result["history"]["valid_loss"]

@@ -5,7 +5,7 @@
     python experiments/study.py --only learning_rate --seeds 1
     python experiments/study.py --engines torch            # a second process may run beside the first
 
-A stop (Ctrl-C, SIGTERM, a power cut) costs the epoch under way at most: the same command goes on.
+A stop (Ctrl-C, SIGTERM, a power cut) costs the epoch under way at most, or a measurement: the same command goes on.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def do(jobs: Sequence[Job], results: Path, work: Path, threads: int | None = Non
     Returns
     -------
     list of str
-        Those that failed, with the reasons.
+        Those that failed, with the reasons; the others are done nevertheless.
     """
     failures: list[str] = []
     clock = Clock(jobs)
@@ -108,7 +108,7 @@ def do(jobs: Sequence[Job], results: Path, work: Path, threads: int | None = Non
                 print(f"\n[{number}/{len(jobs)}] {job.name}, {clock.left()}", flush=True)
                 try:
                     result = perform(job, folder, threads)
-                except NonFiniteLossError as error:  # ends one run, not the study
+                except (NonFiniteLossError, ValueError) as error:  # such as what is left of a run with other settings
                     failures.append(f"{job.name}: {error}")
                     print(f"failed: {failures[-1]}", file=sys.stderr)
                 else:

@@ -110,7 +110,8 @@ def _threads() -> Iterator[Finding]:
 
 def _backends() -> Iterator[Finding]:
     for name, reason in fastscratch_kernels.backends().items():
-        tiles = f", instruction set {fastscratch_kernels.isa()}" if name == "cython" else ""
+        built = f"instruction set {fastscratch_kernels.isa()}, built by {fastscratch_kernels.built_by()}"
+        tiles = f", {built}" if name == "cython" else ""
         text = f"works{tiles}" if reason is None else f"not available: {reason}"
         yield Finding(f"backend {name}", text, trouble=reason is not None and name == "cython")
     wanted = os.environ.get("FASTSCRATCH_BACKEND", "auto")

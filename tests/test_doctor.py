@@ -32,7 +32,8 @@ def test_everything_is_looked_at(tmp_path):
     assert wanted <= set(topics)
     for name, reason in fastscratch_kernels.backends().items():
         (finding,) = find(findings, f"backend {name}")
-        works = f"works, instruction set {fastscratch_kernels.isa()}" if name == "cython" else "works"
+        tiles = f"instruction set {fastscratch_kernels.isa()}, built by {fastscratch_kernels.built_by()}"
+        works = f"works, {tiles}" if name == "cython" else "works"
         assert finding.text == (works if reason is None else f"not available: {reason}")
     (cache,) = find(findings, "cache of data")
     assert cache.text == f"{tmp_path} (there, writable)"

@@ -52,6 +52,13 @@ def test_curves_show_all_of_the_legend_and_no_lone_outlier():
     assert texts == ["train, each batch", "train, smoothed", "train, epoch mean", "validation"]
 
 
+def test_of_a_sample_of_steps_no_line_is_smoothed():
+    loss, _ = figures.curves(history_rows(), np.full(40, 1.0), sampled=True).axes
+    assert list(lines(loss)) == ["train, some batches", "train, epoch mean", "validation"]
+    epochs = next(line for line in loss.get_lines() if line.get_label() == "train, epoch mean")
+    assert epochs.get_linewidth() > 0
+
+
 @pytest.mark.parametrize("rows", [[], history_rows(1), history_rows(3)])
 def test_curves_of_short_histories(rows, tmp_path):
     figures.save(figures.curves(rows), tmp_path / "curves.png")

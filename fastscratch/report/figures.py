@@ -31,6 +31,7 @@ def curves(
     batch_losses: ArrayLike = (),
     *,
     steps_per_epoch: int | None = None,
+    sampled: bool = False,
     title: str = "",
     valid_label: str = "validation",
 ) -> Figure:
@@ -45,6 +46,9 @@ def curves(
         Training loss of every step, drawn pale below a smoothed line (centred moving average).
     steps_per_epoch : int, optional
         Steps of one epoch; by default the steps divided by the epochs.
+    sampled : bool
+        Whether `batch_losses` are those of some steps alone, evenly spaced. A line smoothed from them would show the
+        luck of the sample, and the epochs' means are drawn as a line instead.
     title : str
         Written above both panels.
     valid_label : str
@@ -67,8 +71,9 @@ def curves(
     left, right = figure.subplots(1, 2)
     if steps.size:
         per_epoch = steps_per_epoch or max(1, round(steps.size / max(1, len(rows))))
-        _draw_steps(left, steps, per_epoch)
-    _draw_epochs(left, rows, "train_loss", "valid_loss", 1.0, valid_label, joined=not steps.size)
+        _draw_steps(left, steps, per_epoch, sampled)
+    joined = sampled or not steps.size
+    _draw_epochs(left, rows, "train_loss", "valid_loss", 1.0, valid_label, joined=joined)
     _draw_epochs(right, rows, "train_accuracy", "valid_accuracy", 100.0, valid_label, joined=True)
     frame(left, "Epoch", "Loss (nats per image)", "Loss")
     frame(right, "Epoch", "Accuracy (%)", "Accuracy")
@@ -85,11 +90,13 @@ def curves(
     return figure
 
 
-def _draw_steps(axes: Axes, losses: NDArray[np.float64], per_epoch: int) -> None:
+def _draw_steps(axes: Axes, losses: NDArray[np.float64], per_epoch: int, sampled: bool) -> None:
     at = (np.arange(losses.size) + 0.5) / per_epoch
-    axes.plot(at, losses, color=SKY, alpha=0.45, linewidth=0.5, label="train, each batch", zorder=1)
-    width = max(1, losses.size // 50)
-    axes.plot(at, moving_average(losses, width), color=BLUE, linewidth=1.6, label="train, smoothed", zorder=2)
+    label = f"train, {'some batches' if sampled else 'each batch'}"
+    axes.plot(at, losses, color=SKY, alpha=0.45, linewidth=0.5, label=label, zorder=1)
+    if not sampled:
+        width = max(1, losses.size // 50)
+        axes.plot(at, moving_average(losses, width), color=BLUE, linewidth=1.6, label="train, smoothed", zorder=2)
 
 
 def moving_average(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ README.md in this folder has the table op x backend and the way to add a kernel.
 
 from ._algorithms import algorithms, selected_precision, use_precision
 from ._cache import numba_cache
-from ._isa import isa
+from ._isa import built_by, isa
 from ._memory import reuse_memory
 from ._registry import (
     BackendUnavailableError,
@@ -51,6 +51,7 @@ __all__ = [
     "backends",
     "batchnorm2d",
     "batchnorm2d_backward",
+    "built_by",
     "channel_moments",
     "col2im",
     "conv2d",

@@ -1,4 +1,4 @@
-"""The instruction set that the Cython kernels use."""
+"""What the Cython kernels were built with, and the instruction set that they use."""
 
 from __future__ import annotations
 
@@ -25,3 +25,11 @@ def isa() -> str | None:
         return None
     name: str = importlib.import_module(f"{__package__}._tiles").isa()
     return name
+
+
+def built_by() -> str | None:
+    """Return the compiler of the Cython kernels and its flags, in words; None where they are not built."""
+    if backends()["cython"] is not None:
+        return None
+    words: str = importlib.import_module(f"{__package__}._tiles").built_by()
+    return words

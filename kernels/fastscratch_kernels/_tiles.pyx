@@ -5,6 +5,17 @@ import os
 ISAS = ("avx512", "avx2", "baseline")
 """Instruction sets, the best first. "baseline" is what every CPU of its architecture has."""
 
+cdef extern from *:
+    """
+    #if defined(__clang__)
+    #define BUILT_BY __VERSION__
+    #else
+    #define BUILT_BY "GCC " __VERSION__
+    #endif
+    """
+    const char *BUILT_BY
+    const char *FASTSCRATCH_FLAGS
+
 cdef const tile_table *_table = NULL
 
 
@@ -32,6 +43,11 @@ def use_isa(name):
 def isa():
     """Return the name of the instruction set in use."""
     return (<bytes> _table.isa).decode()
+
+
+def built_by():
+    """Return the compiler, and the flags that it was given."""
+    return f"{BUILT_BY.decode()} with {FASTSCRATCH_FLAGS.decode()}"
 
 
 cdef const tile_table *table() noexcept nogil:

@@ -50,4 +50,4 @@ def test_the_machine_can_be_written_down(monkeypatch):
     described = json.loads(json.dumps(record.machine()))
     assert described["environment"]["OMP_NUM_THREADS"] == "2"
     assert "PATH" not in described["environment"]
-    assert {"cpu", "isa", "blas", "cores", "commit", "date", "cflags"} <= set(described)
+    assert {"cpu", "isa", "blas", "cores", "commit", "date", "built_by"} <= set(described)

@@ -77,6 +77,14 @@ def test_the_newest_file_of_each_machine_counts(folder):
     assert "older" not in text
 
 
+def test_of_files_of_one_day_the_one_begun_last_counts(folder):
+    for name, hour in (("a", 9), ("b", 8)):
+        content = bench_results.results(commit=f"begun-at-{hour}")
+        content["sections"]["vs_torch"]["at"] = f"2026-01-02T0{hour}:00:00+00:00"
+        write(folder, name, content)
+    assert "begun-at-9" in report.vs_torch()
+
+
 def test_a_table_says_that_its_measurement_was_stopped(folder):
     content = bench_results.results()
     assert "stopped" not in report._machine(content, "step")

@@ -37,7 +37,7 @@ def test_the_overview_has_the_reports_numbers_ours_and_pytorchs(rates):
     assert second[1] == "-"
     assert second[4:] == ["-", "-", "not measured yet", "-"]  # PyTorch does not train it
     assert all(len(row) == len(table.head) for row in table.rows)
-    assert table.note.startswith("Mean ± standard deviation of 1 or 3 seeds. cifar10: trained on 50,000 images, ")
+    assert table.note.startswith("Mean ± standard deviation of 1 or 3 seeds; PyTorch's of 1 seed. cifar10: ")
 
 
 def test_classes_stand_beside_the_reports(rates):
