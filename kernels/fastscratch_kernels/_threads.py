@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import math
 import operator
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+CONTROL_GROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 MOST_THREADS = 4096
 """More than any machine has cores, and fewer than would break the libraries below."""
@@ -20,18 +24,35 @@ _told = False  # whether that was said
 
 @functools.cache  # every kernel asks, and the answer lies in a file
 def available_cores() -> int:
-    """Return how many cores this process may use: its affinity mask, and a container's quota (cgroup v2)."""
+    """Return how many cores this process may use: its affinity mask, and the quotas of its control groups."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
         cores = os.cpu_count() or 1
+    return min([cores, *(max(1, math.ceil(quota)) for quota in _quotas())])
+
+
+def _quotas() -> Iterator[float]:
+    """Yield the cores' worth of time that this process's control groups have, and those that they lie in."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            cores = min(cores, max(1, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):
-        pass  # no such file: no quota
-    return cores
+        memberships = OWN_GROUPS.read_text().splitlines()
+    except OSError:  # not on every system
+        return
+    for line in memberships:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        # Version 2 has no controllers in that line, and one file; version 1 a folder for each controller.
+        root = CONTROL_GROUPS / ("cpu" if controllers else "")
+        files = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
+        group = root / path.lstrip("/")
+        for folder in (group, *group.parents):
+            with contextlib.suppress(OSError, ValueError):  # no such file, or "max": no quota
+                quota, period = map(int, " ".join((folder / name).read_text() for name in files).split())
+                if quota > 0:  # -1 is none, too
+                    yield quota / period
+            if folder == root:
+                break
 
 
 def set_num_threads(n: int | None = None) -> None:

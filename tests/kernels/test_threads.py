@@ -149,6 +149,32 @@ def test_the_cores_are_at_least_one_and_no_more_than_there_are():
     assert 1 <= kernels.available_cores() <= (os.cpu_count() or 1)
 
 
+@pytest.mark.parametrize(
+    ("membership", "files", "wanted"),
+    [
+        ("0::/", {}, 8),
+        ("0::/", {"cpu.max": "max 100000\n"}, 8),
+        ("0::/", {"cpu.max": "250000 100000\n"}, 3),
+        ("0::/", {"cpu.max": "1000 100000\n"}, 1),
+        ("0::/pod/one", {"pod/one/cpu.max": "500000 100000\n", "pod/cpu.max": "400000 100000\n"}, 4),
+        ("0::/elsewhere", {"cpu.max": "200000 100000\n"}, 2),  # a container sees its own group as the root
+        ("4:memory:/\n2:cpuacct,cpu:/job", {
+            "cpu/job/cpu.cfs_quota_us": "150000\n", "cpu/job/cpu.cfs_period_us": "100000\n",
+            "cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n",
+        }, 2),
+    ],
+)  # fmt: skip
+def test_quotas_of_control_groups_count(membership, files, wanted, tmp_path, monkeypatch):
+    (tmp_path / "own").write_text(f"{membership}\n")
+    for name, text in files.items():
+        (tmp_path / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "groups" / name).write_text(text)
+    monkeypatch.setattr(_threads, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(_threads, "CONTROL_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    assert _threads.available_cores.__wrapped__() == wanted
+
+
 @pytest.mark.parametrize("wrong", [0, -1, 4097, 10**30])
 def test_too_few_and_too_many_threads_are_refused(wrong):
     with pytest.raises(ValueError, match=f"the number of threads must be from 1 to 4096, got {wrong}"):
