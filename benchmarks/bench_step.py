@@ -9,6 +9,7 @@ As in `vs_torch.py` the engines take turns, each in a process of its own, which 
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,8 @@ from record import Section, section
 
 BACKENDS = ("cython", "numba", "numpy")
 KINDS = ("training", "inference")
+SMALL = 4
+"""Images of a step whose Python is timed without its kernels."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,8 +86,9 @@ def run(options: Options) -> int:
         batches, threads, pace = batches[:1], threads[-1:], QUICK
     contestants = [*torch_contestants(), *map(fastscratch_contestant, backends)]
     with section("step", dataclasses.asdict(options) | {"cores": threads[-1]}, options.out) as results:
-        results.data["start"] = _start(contestants, threads[-1])
-        table(("engine", "import, s", "first step, s"), _start_lines(results.data["start"]))
+        results.data["start"] = _start(contestants, threads[-1], pace.rounds, 10 if options.quick else 500)
+        heads: tuple[str, ...] = ("engine", "import, s", "first step, s", "Python of a step, us")
+        table(heads, _start_lines(results.data["start"]))
         print()
         lines: list[tuple[Any, ...]] = []
         for network in names:
@@ -121,8 +125,8 @@ def _rows(
                 yield (network, kind, batch, threads, name, f"{rate:,.0f}", f"{times:.2f}", f"{mine.peak:.0f}")
 
 
-def _start(contestants: Sequence[Contestant], threads: int) -> list[dict[str, Any]]:
-    """Measure how long it takes from nothing to the first training step of the report's CNN."""
+def _start(contestants: Sequence[Contestant], threads: int, rounds: int, calls: int) -> list[dict[str, Any]]:
+    """Measure the time from nothing to the first training step of the report's CNN, and that of a step's Python."""
     task = {"kind": "training", "network": "baseline", "batch": 32, "count": 64}
     rows = []
     with tempfile.TemporaryDirectory() as empty:
@@ -135,13 +139,19 @@ def _start(contestants: Sequence[Contestant], threads: int) -> list[dict[str, An
             with started([contestant], threads) as [process]:
                 first = process.ask(do="prepare", **task)["first_seconds"]
                 spent = process.ask(do="memory")["import_seconds"]
-            rows.append({"engine": contestant.name, "import_seconds": spent, "first_seconds": first})
+                row = {"engine": contestant.name, "import_seconds": spent, "first_seconds": first}
+                if not contestant.is_torch:
+                    process.ask(do="prepare", **task | {"kind": "training_without_kernels", "batch": SMALL})
+                    times = [process.ask(do="time", calls=calls)["seconds"] for _ in range(rounds)]
+                    row["python_seconds"] = statistics.median(times)
+            rows.append(row)
     return rows
 
 
 def _start_lines(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     for row in rows:
-        yield (row["engine"], f"{row['import_seconds']:.2f}", f"{row['first_seconds']:.2f}")
+        python = f"{1e6 * row['python_seconds']:.0f}" if "python_seconds" in row else "-"
+        yield (row["engine"], f"{row['import_seconds']:.2f}", f"{row['first_seconds']:.2f}", python)
 
 
 if __name__ == "__main__":

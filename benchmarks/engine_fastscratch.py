@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import fastscratch_kernels as kernels
 from fastscratch import losses, models, optim
 from fastscratch.data import ImageDataset, Loader
 from fastscratch.data.augment import AUGMENTATIONS
+from fastscratch_kernels import _registry
 
 
 class FastscratchEngine:
@@ -32,8 +32,6 @@ class FastscratchEngine:
         kernels.use_backend(backend)
         if precision:
             kernels.use_precision(precision)
-        self._memory = contextlib.ExitStack()
-        self._memory.enter_context(kernels.reuse_memory())  # as in `Trainer`
 
     def training(self, network: str, batch: int, count: int) -> Task:
         """Return training steps: gather a batch, forward, loss, backward, Adam."""
@@ -56,6 +54,16 @@ class FastscratchEngine:
             batches.rewind()
 
         return Task(step, lambda: [np.array(step())], reset)
+
+    def training_without_kernels(self, network: str, batch: int, count: int) -> Task:
+        """Return training steps whose kernels do nothing, from here on in this process: the Python around them."""
+        task = self.training(network, batch, count)
+        task.call()  # an optimizer steps when gradients are there
+        name = kernels.selected_backend()
+        for op in _registry.KERNELS:
+            column, _ = _registry.find(op)
+            _registry._functions[op, name] = column, _nothing
+        return Task(task.call, task.result)
 
     def inference(self, network: str, batch: int, count: int) -> Task:
         """Return forward passes in evaluation mode: gather a batch, forward."""
@@ -96,6 +104,10 @@ class FastscratchEngine:
         """Return forward and backward of one convolution or block on a rung of the ladder."""
         call = build(shape, Rung(**rung), batch)
         return Task(call, call)
+
+
+def _nothing(*arguments: Any, **options: Any) -> None:
+    pass
 
 
 class Learner:

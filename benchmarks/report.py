@@ -175,14 +175,20 @@ def step() -> str:
 
 
 def start() -> str:
-    """Return the seconds from nothing to the first training step."""
+    """Return the seconds from nothing to the first training step, and what the Python of a step takes."""
     blocks = []
     for result in newest("step"):
         rows = [
-            [row["engine"], f"{row['import_seconds']:.2f}", f"{row['first_seconds']:.2f}"]
+            [
+                row["engine"],
+                f"{row['import_seconds']:.2f}",
+                f"{row['first_seconds']:.2f}",
+                f"{1e6 * row['python_seconds']:.0f}" if "python_seconds" in row else "-",
+            ]
             for row in result["sections"]["step"]["start"]
         ]
-        blocks.append(table(["engine", "imports, s", "first step, s"], rows) + _machine(result, "step"))
+        head = ["engine", "imports, s", "first step, s", "a step's Python, µs"]
+        blocks.append(table(head, rows) + _machine(result, "step"))
     return "\n".join(blocks)
 
 

@@ -11,6 +11,7 @@ Each is answered by a line with what the method of that name returns, or ``{"err
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -49,7 +50,11 @@ class Worker:
         else:
             from engine_fastscratch import FastscratchEngine
 
+            from fastscratch_kernels import reuse_memory
+
             self.engine = FastscratchEngine(**settings)
+            self._memory = contextlib.ExitStack()
+            self._memory.enter_context(reuse_memory())  # as in `Trainer`, as long as the process lives
         self.import_seconds = time.perf_counter() - started
         self.imported = memory()["now"]
 

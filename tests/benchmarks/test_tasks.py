@@ -8,6 +8,7 @@ from loading import endless, moments
 from tasks import Batches, Task
 
 import fastscratch_kernels as kernels
+from fastscratch_kernels import _registry
 
 
 @pytest.fixture
@@ -58,6 +59,14 @@ def test_both_loaders_normalize_alike(engine):
 def test_endless_counts_epochs():
     batches = endless(lambda epoch: iter([epoch, epoch]))
     assert [next(batches) for _ in range(5)] == [0, 0, 1, 1, 2]
+
+
+def test_without_kernels_a_step_changes_nothing(engine, monkeypatch):
+    monkeypatch.setattr(_registry, "_functions", dict(_registry._functions))
+    task = engine.training_without_kernels("baseline", 2, 4)
+    kernel = _registry.kernel("adam_step")
+    assert kernel("anything", at="all") is None
+    assert task.time(2) > 0
 
 
 def test_moments_do_not_depend_on_the_order():
