@@ -28,6 +28,9 @@ STYLES = {
 }
 """Engine -> colour and marker; PyTorch's layouts share one."""
 
+SIZES = {"torch": 9, "processes": 8, "numpy": 7.5, "numba": 6.5, "cython": 5}
+"""Engine -> how large its marks are where many lie close together; smaller ones are drawn upon larger ones."""
+
 NAMES = {
     "cython": "Cython", "numba": "Numba", "numpy": "NumPy", "torch": "PyTorch", "processes": "a process a core",
 }  # fmt: skip
@@ -115,7 +118,8 @@ def roofline(rows: Rows, limits: Mapping[str, float], threads: int) -> Figure:
             for engine in _shown(row):
                 color, marker = STYLES[engine_of(engine)]
                 rate = row["flops"] / float(np.median(row["engines"][engine]["seconds"])) / 1e9
-                axes.plot(x, rate, marker, color=color, markersize=6, alpha=0.85, markeredgecolor="white")
+                size = SIZES[engine_of(engine)]
+                axes.plot(x, rate, marker, color=color, markersize=size, markeredgecolor="white", zorder=20 - size)
         axes.set_xscale("log")
         axes.set_xlim(at[0], at[-1])
         axes.set_yscale("log")
@@ -223,7 +227,9 @@ def scaling(rows: Rows) -> Figure:
             fit = row["intercept"] + row["slope"] * x
             axes.plot(x, fit, color=color, linewidth=1.2)
             label = f"{label_of(row['engine'])} (R² {straightness(row)})"
-            axes.plot(x, row["y"], marker, color=color, markersize=6, markeredgecolor="white", label=label)
+            size = SIZES[engine_of(row["engine"])]
+            style = {"color": color, "markersize": size, "markeredgecolor": "white", "zorder": 20 - size}
+            axes.plot(x, row["y"], marker, **style, label=label)
         _frame(axes, xlabel, ylabel, "")
         axes.set_ylim(0, 1.2 * axes.get_ylim()[1])  # room for the legend
         axes.set_xlim(left=0)
