@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import types
+import uuid
 import warnings
 from pathlib import Path
 
@@ -313,7 +314,7 @@ def test_code_in_the_cache_is_of_the_sources_of_all_kernels(monkeypatch):
 
     loads_and_compilations()
     assert loads_and_compilations() == (1, 0)
-    monkeypatch.setattr(_jit_numba, "_SOURCES", "of another day")
+    monkeypatch.setattr(_jit_numba, "_SOURCES", uuid.uuid4().hex)
     assert loads_and_compilations() == (0, 1)
 
 
