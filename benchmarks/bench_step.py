@@ -88,7 +88,7 @@ def run(options: Options) -> int:
     with section("step", dataclasses.asdict(options) | {"cores": threads[-1]}, options.out) as results:
         results.data["start"] = _start(contestants, threads[-1], pace.rounds, 10 if options.quick else 500)
         heads: tuple[str, ...] = ("engine", "import, s", "first step, s", "Python of a step, us")
-        table(heads, _start_lines(results.data["start"]))
+        table(heads, start_lines(results.data["start"]))
         print()
         lines: list[tuple[Any, ...]] = []
         for network in names:
@@ -148,7 +148,8 @@ def _start(contestants: Sequence[Contestant], threads: int, rounds: int, calls: 
     return rows
 
 
-def _start_lines(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+def start_lines(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of the rows of ``start``; older results have no time of a step's Python."""
     for row in rows:
         python = f"{1e6 * row['python_seconds']:.0f}" if "python_seconds" in row else "-"
         yield (row["engine"], f"{row['import_seconds']:.2f}", f"{row['first_seconds']:.2f}", python)

@@ -199,7 +199,7 @@ class Pace:
     Attributes
     ----------
     rounds : int
-        At least 1; the median of fewer than 5 says little.
+        At least 1; a median of fewer than 5 is no result, and tables name their number.
     seconds : float
         What a round of the first contestant should take, about.
     budget : float

@@ -176,17 +176,11 @@ def step() -> str:
 
 def start() -> str:
     """Return the seconds from nothing to the first training step, and what the Python of a step takes."""
+    from bench_step import start_lines
+
     blocks = []
     for result in newest("step"):
-        rows = [
-            [
-                row["engine"],
-                f"{row['import_seconds']:.2f}",
-                f"{row['first_seconds']:.2f}",
-                f"{1e6 * row['python_seconds']:.0f}" if "python_seconds" in row else "-",
-            ]
-            for row in result["sections"]["step"]["start"]
-        ]
+        rows = map(list, start_lines(result["sections"]["step"]["start"]))
         head = ["engine", "imports, s", "first step, s", "a step's Python, µs"]
         blocks.append(table(head, rows) + _machine(result, "step"))
     return "\n".join(blocks)

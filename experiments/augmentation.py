@@ -64,7 +64,7 @@ EXPERIMENT = Experiment(
             picture="transforms",
         ),
         Claim(
-            name="training-is-harder",
+            name="training-loss-is-lower",
             says="The training loss tends to be lower with augmentation, because the augmented images are harder.",
             check=larger(TRAIN_LOSS, "none", "report"),
             picture="curves-report",
