@@ -131,3 +131,32 @@ def test_it_does_not_matter_whether_pytorch_is_imported_first_or_last():
     assert first == last
     assert len(first) == 2 * len(COMPILED) + 1
     assert first[: len(COMPILED)] == first[len(COMPILED) + 1 :]
+
+
+@pytest.mark.skipif(kernels.backends()["cython"] is not None, reason="the Cython kernels are not built")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell a process's memory")
+def test_threads_that_have_ended_give_their_memory_back():
+    code = """
+import threading
+import numpy as np, fastscratch_kernels as k
+
+def resident():
+    line = next(line for line in open("/proc/self/status") if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+x, w = np.ones((128, 15, 15, 32), np.float32), np.ones((5, 5, 32, 64), np.float32)
+dy = np.ones((128, 11, 11, 64), np.float32)
+
+def threads(count):
+    for _ in range(count):
+        thread = threading.Thread(target=k.conv2d_backward, args=(dy, x, w))
+        thread.start()
+        thread.join()
+
+threads(4)
+before = resident()
+threads(16)
+print(resident() - before)
+"""
+    out, _ = finish(start_python(code, FASTSCRATCH_BACKEND="cython"))
+    assert float(out) < 16  # MiB; what one of them works in is larger than one
