@@ -140,6 +140,12 @@ LAYERS = [
         (3, 5, 4, 2),
     ),
     LayerCase("mirrored-one_image_one_channel", lambda: nn.Mirrored(nn.Conv2d(1, 2, 2), nn.Flatten()), (1, 3, 4, 1)),
+    LayerCase(
+        "mirrored-shifted",
+        lambda: nn.Mirrored(nn.Conv2d(2, 3, (3, 2)), nn.ReLU(), nn.GlobalAvgPool2d(), nn.Linear(3, 4), shift=1),
+        (3, 5, 4, 2),
+    ),
+    LayerCase("mirrored-by_all_but_one", lambda: nn.Mirrored(nn.Conv2d(1, 2, 2), nn.Flatten(), shift=2), (1, 3, 4, 1)),
     LayerCase("residual-identity", lambda: nn.Residual(_block(3)), (2, 4, 3, 3)),
     LayerCase(
         "residual-projection",

@@ -125,12 +125,23 @@ class Residual(torch.nn.Module):
 
 
 class Mirrored(torch.nn.Sequential):
-    """The twin of `fastscratch.nn.Mirrored`: in evaluation mode the mean over each image and its mirror image."""
+    """The twin of `fastscratch.nn.Mirrored`: in evaluation mode the mean over its views of each image."""
+
+    def __init__(self, *layers: torch.nn.Module, shift: int) -> None:
+        super().__init__(*layers)
+        self.shift = shift
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the output of the last layer, or the mean of both."""
-        y = self._plain(x)
-        return y if self.training else (y + self._plain(x.flip(3))) / 2
+        """Return the output of the last layer, or the mean over the views."""
+        if self.training:
+            return self._plain(x)
+        views = [x]
+        if self.shift:
+            h, w = x.shape[2:]
+            padded = torch.nn.functional.pad(x, [self.shift] * 4, mode="reflect")
+            views += [padded[:, :, :h, :w], padded[:, :, -h:, -w:]]  # down and right, up and left
+        views += [view.flip(3) for view in views]
+        return torch.stack([self._plain(view) for view in views]).mean(dim=0)
 
     def _plain(self, x: torch.Tensor) -> torch.Tensor:
         for layer in self:
@@ -243,7 +254,7 @@ _TWINS: dict[type[nn.Module], Callable[[Any], torch.nn.Module]] = {
     nn.Dropout: lambda layer: torch.nn.Dropout(layer.p),
     nn.Flatten: lambda layer: torch.nn.Flatten(),
     nn.Sequential: lambda layer: torch.nn.Sequential(*map(_build, layer.layers)),
-    nn.Mirrored: lambda layer: Mirrored(*map(_build, layer.layers)),
+    nn.Mirrored: lambda layer: Mirrored(*map(_build, layer.layers), shift=layer.shift),
     nn.Residual: _residual,
 }
 

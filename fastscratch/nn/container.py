@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import fuse as fusion
-from .checks import check_images
+from .checks import check_images, check_size
 from .module import Array, Module, Shape
 
 
@@ -103,38 +104,85 @@ class Sequential(Module):
 
 
 class Mirrored(Sequential):
-    """Layers one after the other, which in evaluation mode are shown the mirror image of each image as well.
+    """Layers one after the other, which in evaluation mode see each image several times: mirrored, and moved, too.
 
     Parameters
     ----------
     *layers, seed, fuse
         As in `Sequential`.
+    shift : int
+        Pixels that the images are moved by in evaluation mode, down and right in one more view, up and left in
+        another. 0 leaves both out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `shift` is not a whole number, or negative.
 
     Notes
     -----
-    In evaluation mode ``y = (f(x) + f(x mirrored left to right)) / 2``, in training mode ``y = f(x)``. What a network
-    holds an image for should not hang on the side that a thing looks to, and the mean of two answers is wrong less
-    often than one; it takes twice the time. Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep
-    convolutional neural networks" (2012), average over mirror images and crops.
+    In evaluation mode ``y`` is the mean of ``f`` over the views of ``x``: the image as it is and, with a `shift`, moved
+    both ways, and the mirror image (left to right) of each of these; in training mode ``y = f(x)``. What a moved image
+    leaves open is filled by reflection, as ``numpy.pad`` does in its mode "reflect". What a network holds an image for
+    should not hang on the side that a thing looks to, nor on a pixel, and the mean of several answers is wrong less
+    often than one; it takes as many times the time. Krizhevsky, Sutskever and Hinton, "ImageNet classification with
+    deep convolutional neural networks" (2012), average over mirror images and crops; Jordan, "94% on CIFAR-10 in 3.29
+    seconds on a single GPU" (2024), over these six views, but with more weight on the two that are not moved.
     """
 
+    def __init__(
+        self, *layers: Module, shift: int = 0, seed: int | np.random.Generator | None = None, fuse: bool = True
+    ) -> None:
+        super().__init__(*layers, seed=seed, fuse=fuse)
+        self.shift = check_size("shift", shift, at_least=0)
+
     def forward(self, x: Array) -> Array:
-        """Return the output of the last layer for `x` (N, H, W, C), or in evaluation mode the mean of both."""
+        """Return the output of the last layer for `x` (N, H, W, C), or in evaluation mode the mean over the views."""
         check_images(self, x)
-        self.save_for_backward(self.training)
         if self.training:
+            self.save_for_backward(None)
             return super().forward(x)
-        y = super().forward(np.concatenate([x, x[:, :, ::-1]]))  # (2 N, ...): images, then mirror images
-        mean: Array = (y[: len(x)] + y[len(x) :]) / 2
+        n, h, w, _ = x.shape
+        if self.shift >= min(h, w):
+            raise ValueError(f"{self!r} moves images of more than {self.shift} rows and columns, got shape {x.shape}")
+        views = _views(h, w, self.shift)
+        self.save_for_backward((x.shape, views))
+        y = super().forward(np.concatenate([x[:, rows[:, None], columns] for rows, columns in views]))  # (V N, ...)
+        mean: Array = y.reshape(len(views), n, *y.shape[1:]).mean(axis=0)
         return mean
 
     def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
         """Set the gradient of every parameter, and return that of the input."""
-        (training,) = self.saved()
-        if training:
+        (seen,) = self.saved()
+        if seen is None:
             return super().backward(dy, input_grad)
-        dx = super().backward(np.concatenate([dy, dy]) / 2, input_grad)
-        return None if dx is None else dx[: len(dy)] + dx[len(dy) :, :, ::-1]
+        shape, views = seen
+        dviews = super().backward(np.concatenate([dy / len(views)] * len(views)), input_grad)
+        if dviews is None:
+            return None
+        dx = np.zeros(shape, dviews.dtype)
+        for dview, (rows, columns) in zip(np.split(dviews, len(views)), views, strict=True):
+            # Reflected pixels are looked at more than once: their gradients add up.
+            np.add.at(dx, (slice(None), rows[:, None], columns), dview)  # type: ignore[arg-type]  # NumPy's stubs know no tuples
+        return dx
+
+    def __repr__(self) -> str:
+        if not self.shift:
+            return super().__repr__()
+        return f"{type(self).__name__}({', '.join(map(repr, self.layers))}, shift={self.shift})"
+
+
+def _views(h: int, w: int, shift: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Return the rows (H,) and the columns (W,) of an image that the pixels of each view are taken from."""
+    moved = [(_moved(h, by), _moved(w, by)) for by in ((0, shift, -shift) if shift else (0,))]
+    return moved + [(rows, columns[::-1]) for rows, columns in moved]
+
+
+def _moved(size: int, by: int) -> NDArray[np.intp]:
+    """Return the place that each of `size` pixels is taken from when they are moved `by`, with reflected edges."""
+    places = np.abs(np.arange(size) - by)
+    reflected: NDArray[np.intp] = np.minimum(places, 2 * (size - 1) - places)
+    return reflected
 
 
 class Residual(Module):

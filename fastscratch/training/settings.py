@@ -87,4 +87,7 @@ def _layers(model: Module) -> dict[str, Any]:
 
 
 def _container(module: Module) -> str:
-    return type(module).__name__ + ("" if getattr(module, "fuse", True) else "(fuse=False)")
+    usual = {"fuse": True, "shift": 0}
+    options = {name: getattr(module, name, value) for name, value in usual.items()}
+    changed = ", ".join(f"{name}={value}" for name, value in options.items() if value != usual[name])
+    return type(module).__name__ + (f"({changed})" if changed else "")

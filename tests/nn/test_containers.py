@@ -64,6 +64,31 @@ def test_mirrored_in_evaluation_is_the_mean_over_an_image_and_its_mirror_image()
         nn.Mirrored(nn.Linear(6, 2)).forward(normal(5, 6))
 
 
+def test_mirrored_with_a_shift_is_the_mean_over_images_moved_both_ways_as_well():
+    layers = nn.Conv2d(2, 3, 2), nn.Flatten(), nn.Linear(24, 4)
+    plain, views = nn.Sequential(*layers, seed=1), nn.Mirrored(*layers, shift=2)
+    x = normal(5, 3, 5, 2)
+    padded = np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
+    seen = [x, padded[:, :3, :5], padded[:, 4:, 4:]]
+    wanted = np.mean([plain(np.ascontiguousarray(y)) for view in seen for y in (view, view[:, :, ::-1])], axis=0)
+    np.testing.assert_array_equal(views.train()(x), plain(x))
+    np.testing.assert_allclose(views.eval()(x), wanted, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(views(x), views(np.ascontiguousarray(x[:, :, ::-1])), rtol=1e-6, atol=1e-6)
+
+
+def test_mirrored_takes_a_whole_shift_that_leaves_something_of_the_image():
+    assert repr(nn.Mirrored(nn.ReLU())) == "Mirrored(ReLU())"
+    assert repr(nn.Mirrored(nn.ReLU(), shift=1)) == "Mirrored(ReLU(), shift=1)"
+    with pytest.raises(ValueError, match="shift must be at least 0, got -1"):
+        nn.Mirrored(nn.ReLU(), shift=-1)
+    with pytest.raises(TypeError, match=r"shift must be an int, got 0\.5"):
+        nn.Mirrored(nn.ReLU(), shift=0.5)
+    model = nn.Mirrored(nn.ReLU(), shift=3)
+    assert model(normal(2, 3, 5, 1)).shape == (2, 3, 5, 1)
+    with pytest.raises(ValueError, match=r"more than 3 rows and columns, got shape \(2, 3, 5, 1\)"):
+        model.eval()(normal(2, 3, 5, 1))
+
+
 def test_it_can_be_looked_into():
     layers = nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)
     model = nn.Sequential(*layers)

@@ -47,6 +47,15 @@ def test_layers_with_other_options_are_another_run(tmp_path, options, message):
         make_trainer(model=network(**options)).resume(tmp_path)
 
 
+def test_other_views_are_another_run(tmp_path):
+    def mirrored(shift):
+        return nn.Mirrored(nn.Flatten(), nn.Linear(192, 3), shift=shift, seed=1)
+
+    fit(make_trainer(model=mirrored(0), checkpoint=tmp_path))
+    with pytest.raises(CheckpointError, match=r"model: checkpoint has Mirrored, this run has Mirrored\(shift=1\)"):
+        make_trainer(model=mirrored(1)).resume(tmp_path)
+
+
 def test_another_precision_is_another_run(tmp_path):
     fit(make_trainer(checkpoint=tmp_path))
     message = "precision: checkpoint has standard, this run has fast"
