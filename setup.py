@@ -27,6 +27,7 @@ CYTHON = (
     "avgpool2d",
     "conv2d_relu_maxpool2d",
     "batchnorm2d",
+    "relu",
     "optimizer_step",
     "softmax",
     "look_up_levels",

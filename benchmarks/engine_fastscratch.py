@@ -139,6 +139,9 @@ def _flat(shape: Flat, arrays: dict[str, np.ndarray], backward: bool) -> Any:
         if backward:
             return lambda: kernels.cross_entropy_backward(log_p, arrays["q"])
         return lambda: kernels.log_softmax(x)
+    if shape.op == "relu":
+        y = kernels.relu(x)
+        return (lambda: kernels.relu_backward(arrays["dy"], y)) if backward else lambda: kernels.relu(x)
     if shape.op == "sgd_step":
         how = SGD | {"out": x, "out_velocity": arrays["velocity"]}
         return lambda: kernels.sgd_step(x, **others, lr=STEP_RATE, **how)

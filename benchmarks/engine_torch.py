@@ -171,6 +171,9 @@ def _flat(shape: Flat, t: dict[str, torch.Tensor], backward: bool) -> Callable[[
         if not backward:
             return lambda: aten._log_softmax(x, 1, False)
         return lambda: aten._log_softmax_backward_data(t["q"] / -len(x), log_p, 1, x.dtype)
+    if shape.op == "relu":
+        y = torch.relu(x)
+        return (lambda: aten.threshold_backward(t["dy"], y, 0)) if backward else lambda: torch.relu(x)
     if shape.op == "sgd_step":
         how = {"lr": STEP_RATE, "momentum": SGD["momentum"], "nesterov": SGD["nesterov"], "weight_decay": SGD["decay"]}
         how |= {"dampening": 0.0, "maximize": False, "is_first_step": False}

@@ -224,7 +224,7 @@ class Norm:
 
 @dataclass(frozen=True)
 class Flat:
-    """An op that treats numbers one by one, or row by row: softmax, an optimizer's step, the making of a batch.
+    """An op that treats numbers one by one, or row by row: ReLU, softmax, an optimizer's step, the making of a batch.
 
     Attributes
     ----------
@@ -278,7 +278,7 @@ class Flat:
         if self.op == "log_softmax":
             weights = rng.random(shape)
             return arrays | {"q": (weights / weights.sum(axis=1, keepdims=True)).astype(dtype)}
-        names = ("grad", "velocity") if self.op == "sgd_step" else ("grad", "m", "v")
+        names = {"relu": ("dy",), "sgd_step": ("grad", "velocity"), "adam_step": ("grad", "m", "v")}[self.op]
         return arrays | {name: np.abs(rng.standard_normal(shape)).astype(dtype) for name in names}
 
 
@@ -341,6 +341,7 @@ CLASSIC = (
 """First blocks of well-known networks, 1 x 1, depthwise, strided, and a large kernel."""
 
 FLAT = (
+    Flat("baseline.relu3", "relu", (3, 3, 64), (1, 1), (8, 12)),
     Flat("scores", "log_softmax", (10,), (5, 4), (8, 12)),
     Flat("imagenet_scores", "log_softmax", (1000,), (5, 4), (8, 12)),
     Flat("baseline.step", "sgd_step", (126_666,), (8, 0), (20, 0)),
@@ -349,7 +350,7 @@ FLAT = (
     Flat("cifar", "look_up_levels", (32, 32, 3), (0, 0), (5, 0)),
     Flat("cifar", "crop_images", (32, 32, 3), (0, 0), (2, 0)),
 )
-"""Softmax and its gradient, optimizers' steps over all parameters of both networks, normalizing and shifting images."""
+"""ReLU, softmax and their gradients, optimizers' steps over all parameters of both networks, loading images."""
 
 
 def key(shape: AnyShape) -> str:
@@ -374,10 +375,9 @@ def inputs(shape: AnyShape, batch: int, dtype: Any = np.float32, seed: int = 0) 
     Parameters
     ----------
     shape : Conv, Pool, Dense, Patches, Norm or Flat
-    batch : int
-        N.
+    batch, seed : int
+        N, and which numbers are drawn.
     dtype : float32 or float64
-    seed : int
 
     Returns
     -------

@@ -175,6 +175,20 @@ class Normalization:
 
 
 @dataclass(frozen=True)
+class Rectified:
+    """The shape of what a ReLU sees."""
+
+    x: tuple[int, ...]
+
+    def calls(self, rng: np.random.Generator) -> Iterator[Call]:
+        """Yield forward and backward."""
+        forward = Call("relu", _pair(self.x), {"x": _draw(rng, *self.x)}, {}, {"y": 1})
+        yield forward
+        arrays = {"dy": _draw(rng, *self.x), **forward.run(np.float32, "numpy")}
+        yield Call("relu_backward", _pair(self.x), arrays, {}, {"dx": 1})
+
+
+@dataclass(frozen=True)
 class Update:
     """The number of parameters that an optimizer's step changes."""
 
@@ -233,7 +247,7 @@ PAIRS = {"pool_kernel_size": (2, 2)}
 RECTANGLE = {"stride": (2, 1), "padding": (1, 3), "dilation": (1, 2)}
 OVERLAPPING = {"pool_kernel_size": (3, 3), "pool_stride": (2, 2), "pool_padding": (1, 1)}
 
-CASES: tuple[Batch | Convolution | Pooling | Dense | Normalization | Softmax | Update, ...] = (
+CASES: tuple[Batch | Convolution | Pooling | Dense | Normalization | Rectified | Softmax | Update, ...] = (
     # The report's network
     Convolution((8, 32, 32, 3), (3, 3), 32),
     Convolution((8, 32, 32, 3), (3, 3), 32, pool=PAIRS),
@@ -241,10 +255,12 @@ CASES: tuple[Batch | Convolution | Pooling | Dense | Normalization | Softmax | U
     Convolution((8, 15, 15, 32), (5, 5), 64, pool=PAIRS),
     Convolution((8, 5, 5, 64), (3, 3), 64),
     Dense(32, 576, 64),
+    Rectified((32, 64)),
     Dense(32, 64, 10),
     Softmax(32, 10),
     Update(4099),
     # A VGG
+    Rectified((4, 32, 32, 64)),
     Convolution((4, 16, 16, 64), (3, 3), 64, {"padding": (1, 1)}, patches=True),
     Convolution((4, 16, 16, 64), (3, 3), 64, {"padding": (1, 1)}, pool=PAIRS),
     Normalization((4, 16, 16, 64)),

@@ -79,6 +79,17 @@ class Norm:
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """Numbers that are looked at one by one."""
+
+    id: str
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+@dataclass(frozen=True)
 class Step:
     """A step of an optimizer over `size` numbers."""
 
@@ -114,4 +125,4 @@ class Batch:
         return self.id
 
 
-Case = Windows | Pool | Norm | Step | Logits | Batch
+Case = Windows | Pool | Norm | Numbers | Step | Logits | Batch

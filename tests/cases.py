@@ -17,7 +17,7 @@ import numpy as np
 
 import fastscratch_kernels as kernels
 import oracles
-from case_kinds import Batch, Case, Logits, Norm, Pool, Step, Windows
+from case_kinds import Batch, Case, Logits, Norm, Numbers, Pool, Step, Windows
 
 DTYPES = ("float32", "float64")
 
@@ -35,6 +35,8 @@ OUTPUTS = {
     "channel_moments": ("mean", "var"),
     "batchnorm2d": ("out",),
     "batchnorm2d_backward": ("dx", "dweight", "dbias"),
+    "relu": ("out",),
+    "relu_backward": ("dx",),
     "sgd_step": ("out", "out_velocity"),
     "adam_step": ("out", "out_m", "out_v"),
     "log_softmax": ("out",),
@@ -154,6 +156,15 @@ NORMS = (
     Norm("no_images", (0, 3, 3, 2), training=False),
 )
 
+NUMBERS = (
+    Numbers("images", (2, 3, 5, 3)),
+    Numbers("rows", (3, 17)),
+    Numbers("seventy_one", (71,)),
+    Numbers("one_row", (1, 133)),
+    Numbers("several_chunks", (2, 65_536 + 5)),
+    Numbers("no_images", (0, 4, 4, 2)),
+)
+
 SGD_STEPS = (
     Step("momentum", 17, {"lr": 0.5, "momentum": 0.9}),
     Step("plain", 7, {"lr": 0.1}),
@@ -214,6 +225,8 @@ CASES: dict[str, tuple[Case, ...]] = {
     "channel_moments": tuple(case for case in NORMS if case.x[0]),  # no image has no mean
     "batchnorm2d": NORMS,
     "batchnorm2d_backward": NORMS,
+    "relu": NUMBERS,
+    "relu_backward": NUMBERS,
     "sgd_step": SGD_STEPS,
     "adam_step": ADAM_STEPS,
     "log_softmax": LOGITS,
@@ -226,7 +239,7 @@ CASES: dict[str, tuple[Case, ...]] = {
 
 def fills_of(op: str) -> tuple[str, ...]:
     """Return the fills that say something about `op`."""
-    if op in ("maxpool2d", "conv2d_relu_maxpool2d", "maxpool2d_backward"):
+    if op in ("maxpool2d", "conv2d_relu_maxpool2d", "maxpool2d_backward", "relu", "relu_backward"):
         return FILLS
     if op == "conv2d_relu_maxpool2d_backward":
         return ("normal", "integers", "ties")  # whether NaN times the zero gradient of a dead place counts is open
@@ -277,6 +290,9 @@ def arguments(
     def array(shape: tuple[int, ...], fill: str = plain) -> np.ndarray:
         return filled(shape, fill, dtype, rng)
 
+    if isinstance(case, Numbers):
+        x = array(case.shape, fill)
+        return ({"x": x} if op == "relu" else {"dy": array(case.shape, fill), "y": oracles.relu(x)[0]}), {}
     if isinstance(case, Step):
         return _step_arguments(op, case, fill, array)
     if isinstance(case, Logits):

@@ -173,19 +173,11 @@ def avgpool2d_backward(dy, input_shape, kernel_size, *, stride=None, padding=(0,
     return (total.astype(dy.dtype),)
 
 
-def relu(x):
-    out = x.copy()
-    for index in np.ndindex(x.shape):
-        if x[index] <= 0:
-            out[index] = 0
-    return out
-
-
 def conv2d_relu_maxpool2d(
     x, w, b=None, *, pool_kernel_size=(2, 2), pool_stride=None, pool_padding=(0, 0), **windows
 ):
     (y,) = conv2d(x, w, b, **windows)
-    out, argmax = maxpool2d(relu(y), pool_kernel_size, stride=pool_stride, padding=pool_padding)
+    out, argmax = maxpool2d(relu(y)[0], pool_kernel_size, stride=pool_stride, padding=pool_padding)
     for index in np.ndindex(out.shape):
         if out[index] == 0:  # nothing in the window got through ReLU
             argmax[index] = np.iinfo(argmax.dtype).max
@@ -273,6 +265,22 @@ def adam_step(value, grad, m, v, *, lr, beta1=0.9, beta2=0.999, eps=1e-8, decay=
         out_m[i], out_v[i] = mean, square
         out[i] = shrink * float(value[i]) - lr * mean / (math.sqrt(square) + eps)
     return out, out_m, out_v
+
+
+def relu(x):
+    out = np.zeros_like(x)
+    for place in np.ndindex(x.shape):
+        if not x[place] < 0:
+            out[place] = x[place]
+    return (out,)
+
+
+def relu_backward(dy, y):
+    dx = np.zeros_like(dy)
+    for place in np.ndindex(y.shape):
+        if not y[place] <= 0:
+            dx[place] = dy[place]
+    return (dx,)
 
 
 def log_softmax(z):

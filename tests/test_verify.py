@@ -12,7 +12,17 @@ import pytest
 
 import fastscratch_kernels as kernels
 from fastscratch import op_cases
-from fastscratch.op_cases import Batch, Convolution, Dense, Normalization, Pooling, Softmax, Update, every_call
+from fastscratch.op_cases import (
+    Batch,
+    Convolution,
+    Dense,
+    Normalization,
+    Pooling,
+    Rectified,
+    Softmax,
+    Update,
+    every_call,
+)
 from fastscratch.verify import EPS, FACTOR, FAST_LIMIT, FLOOR, SHORTENED_FACTOR, Row, verify, worst
 from fastscratch_kernels import _registry
 from small_run import call
@@ -24,6 +34,7 @@ SMALL = (
     Pooling((2, 6, 7, 3), {"kernel_size": (3, 2), "stride": (2, 2), "padding": (1, 1)}),
     Dense(3, 8, 4),
     Normalization((2, 4, 5, 3)),
+    Rectified((3, 4)),
     Softmax(3, 4),
     Update(9),
     Batch((3, 4, 5, 3)),

@@ -180,6 +180,16 @@ def batchnorm2d_backward(
     return images_from_torch(dx), dweight.numpy(), dbias.numpy()
 
 
+def relu(x: Array) -> tuple[Array, ...]:
+    """Return y."""
+    return (torch.relu(torch.from_numpy(x)).numpy(),)
+
+
+def relu_backward(dy: Array, y: Array) -> tuple[Array, ...]:
+    """Return dx."""
+    return (torch.ops.aten.threshold_backward(torch.from_numpy(dy), torch.from_numpy(y), 0).numpy(),)
+
+
 def log_softmax(z: Array) -> tuple[Array, ...]:
     """Return log p."""
     return (functional.log_softmax(torch.from_numpy(z), dim=1).numpy(),)
@@ -214,8 +224,8 @@ OPS: dict[str, Callable[..., tuple[Array, ...]]] = {
         *(conv2d, conv2d_backward, conv2d_relu_maxpool2d, conv2d_relu_maxpool2d_backward),
         *(linear, linear_backward, im2col, col2im),
         *(maxpool2d, maxpool2d_backward, avgpool2d, avgpool2d_backward),
-        *(channel_moments, batchnorm2d, batchnorm2d_backward, log_softmax, cross_entropy_backward),
-        *(look_up_levels, crop_images),
+        *(channel_moments, batchnorm2d, batchnorm2d_backward, relu, relu_backward),
+        *(log_softmax, cross_entropy_backward, look_up_levels, crop_images),
     )
 }
 """op -> what computes it here; an op of the kernels that PyTorch has no function for is not in it."""

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from fastscratch_kernels import checked
 
 from .activation import ReLU
@@ -61,7 +59,7 @@ class ThenReLU(Module):
     def forward(self, x: Array) -> Array:
         """Return ``relu(layer(x))``."""
         y = self.layer.forward(x)
-        np.maximum(y, 0, out=y)
+        checked.relu(y, y)
         self.save_for_backward(y)
         return y
 
@@ -69,7 +67,7 @@ class ThenReLU(Module):
         """Set the gradients of the layer's parameters, and return that of the input."""
         (y,) = self.saved()
         check_gradient(self.layer, dy, y.shape)
-        return self.layer.backward(np.where(y <= 0, dy.dtype.type(0), dy), input_grad=input_grad)
+        return self.layer.backward(checked.relu_backward(dy, y), input_grad=input_grad)
 
 
 class BatchNormReLU(Module):

@@ -37,6 +37,7 @@ from .ops_images import crop_images, look_up_levels
 from .ops_linear import linear, linear_backward
 from .ops_norm import batchnorm2d, batchnorm2d_backward, channel_moments
 from .ops_pool2d import avgpool2d, avgpool2d_backward, maxpool2d, maxpool2d_backward
+from .ops_relu import relu, relu_backward
 from .ops_training import adam_step, cross_entropy_backward, log_softmax, sgd_step
 
 __all__ = [
@@ -71,6 +72,8 @@ __all__ = [
     "maxpool2d",
     "maxpool2d_backward",
     "numba_cache",
+    "relu",
+    "relu_backward",
     "reuse_memory",
     "selected_backend",
     "selected_precision",

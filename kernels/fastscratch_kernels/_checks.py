@@ -17,6 +17,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 CACHE_LINE = 64
 _SMALL = 65536  # numbers; finding the place takes as long as it saves there. NumPy's own alignment is 16 bytes
 
+ANY = "..."
+
 FLOATS = "fd"
 """float32 and float64, as `dtype.char` has them."""
 
@@ -38,7 +40,7 @@ def check_array(
     array : ndarray
         What the caller passed.
     axes : str
-        The axes it must have, one word each: "N H W C".
+        The axes it must have, one word each: "N H W C"; "..." allows any.
     dtype : dtype, optional
         The dtype it must have; None allows all of `kinds`.
     kinds : str
@@ -55,7 +57,7 @@ def check_array(
         type(array) is np.ndarray
         and array.dtype is (dtype or array.dtype)
         and array.dtype.char in kinds
-        and array.ndim == _count(axes)
+        and (axes == ANY or array.ndim == _count(axes))
         and array.flags.c_contiguous
         and array.dtype.isnative
     ):
@@ -69,7 +71,7 @@ def check_array(
             raise TypeError(f"{name} must be {listed}, got {array.dtype}")
     elif array.dtype != dtype:
         raise TypeError(f"{name} must be {dtype}, as the other arrays are, got {array.dtype}")
-    if array.ndim != _count(axes):
+    if axes != ANY and array.ndim != _count(axes):
         raise ValueError(f"{name} must have the axes ({axes.replace(' ', ', ')}), got shape {array.shape}")
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 

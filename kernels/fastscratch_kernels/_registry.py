@@ -32,6 +32,8 @@ KERNELS: dict[str, dict[str, str]] = {
     "channel_moments": _columns("batchnorm2d", "numpy", "numba", "cython"),
     "batchnorm2d": _columns("batchnorm2d", "numpy", "numba", "cython"),
     "batchnorm2d_backward": _columns("batchnorm2d", "numpy", "numba", "cython"),
+    "relu": _columns("relu", "numpy", "numba", "cython"),
+    "relu_backward": _columns("relu", "numpy", "numba", "cython"),
     "sgd_step": _columns("optimizer_step", "numpy", "numba", "cython"),
     "adam_step": _columns("optimizer_step", "numpy", "numba", "cython"),
     "log_softmax": _columns("softmax", "numpy", "numba", "cython"),

@@ -79,6 +79,8 @@ cdef extern from "tile.h" nogil:
                     float *out_velocity, float lr, float momentum, int nesterov, float decay) noexcept nogil
         void (*adam)(Py_ssize_t n, const float *value, const float *grad, const float *m, const float *v, float *out,
                      float *out_m, float *out_v, const tile_adam *s) noexcept nogil
+        void (*relu)(Py_ssize_t n, const float *x, float *out) noexcept nogil
+        void (*relu_back)(Py_ssize_t n, const float *dy, const float *y, float *dx) noexcept nogil
         Py_ssize_t block, vector, pixels, gather_max, buffer
 
     struct tile_functions_f64:
@@ -132,6 +134,8 @@ cdef extern from "tile.h" nogil:
                     double *out_velocity, double lr, double momentum, int nesterov, double decay) noexcept nogil
         void (*adam)(Py_ssize_t n, const double *value, const double *grad, const double *m, const double *v,
                      double *out, double *out_m, double *out_v, const tile_adam *s) noexcept nogil
+        void (*relu)(Py_ssize_t n, const double *x, double *out) noexcept nogil
+        void (*relu_back)(Py_ssize_t n, const double *dy, const double *y, double *dx) noexcept nogil
         Py_ssize_t block, vector, pixels, gather_max, buffer
 
     struct tile_table:

@@ -1,4 +1,4 @@
-"""Convolutions and dense products whose arguments have been checked: plan, allocate, dispatch.
+"""Convolutions, dense products and what rectifies them, with arguments that have been checked: allocate, dispatch.
 
 The public ops end here after their checks. Layers begin here: their windows were checked when they were made and their
 parameters are their own, and in a small network the checks of every step cost as much as the arithmetic.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 
 from ._algorithms import choose, selected_precision
-from ._checks import Array, check_array, check_out, check_shape, empty
+from ._checks import ANY, Array, check_array, check_out, check_shape, empty
 from ._registry import find
 from .shapes import Pair, argmax_dtype, conv2d_shape, pool2d_shape
 
@@ -200,3 +200,19 @@ def linear_backward(
         _as_image(dy), _as_image(x), w[None, None], None if dx is None else _as_image(dx), dw[None, None], db, *PLAIN
     )
     return dx, dw, db
+
+
+def relu(x: Array, out: Array, backend: str | None = None) -> None:
+    """Fill `out`, which may be `x`, as the public `relu` does."""
+    find("relu", backend)[1](x.reshape(-1), out.reshape(-1))
+
+
+def relu_backward(dy: Array, y: Array, dx: Array | None = None, backend: str | None = None) -> Array:
+    """Return what the public `relu_backward` returns."""
+    dy = check_array("dy", dy, ANY, y.dtype)
+    if dy.shape != y.shape:
+        check_shape("dy", dy, y.shape, f"y {y.shape}")
+    if dx is None:
+        dx = empty(y.shape, y.dtype)
+    find("relu_backward", backend)[1](dy.reshape(-1), y.reshape(-1), dx.reshape(-1))
+    return dx

@@ -113,6 +113,9 @@ struct tile_adam {
                 REAL lr, REAL momentum, int nesterov, REAL decay);                                                     \
     void (*adam)(ptrdiff_t n, const REAL *value, const REAL *grad, const REAL *m, const REAL *v, REAL *out,            \
                  REAL *out_m, REAL *out_v, const struct tile_adam *s);                                                 \
+    /* max(x, 0) of n numbers, and dy where it was positive; outputs may be the first input. */                         \
+    void (*relu)(ptrdiff_t n, const REAL *x, REAL *out);                                                               \
+    void (*relu_back)(ptrdiff_t n, const REAL *dy, const REAL *y, REAL *dx);                                           \
     ptrdiff_t block;   /* filters of a packed block: two vectors */                                                    \
     ptrdiff_t vector;  /* numbers in a vector */                                                                       \
     ptrdiff_t pixels;  /* pixels, or rows, of a tile of sums in registers */                                           \

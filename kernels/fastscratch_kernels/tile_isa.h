@@ -68,7 +68,7 @@ enum first { FIRST_SUMS, FIRST_ZERO, FIRST_BIAS };
         .sums = sums_##suffix, .moments = moments_##suffix, .normalize = normalize_##suffix,                           \
         .gradient_sums = gradient_sums_##suffix, .gradient_rows = gradient_rows_##suffix,                              \
         .maxpool = maxpool_##suffix, .maxpool_back = maxpool_back_##suffix,                                            \
-        .sgd = sgd_##suffix, .adam = adam_##suffix,                                                                    \
+        .sgd = sgd_##suffix, .adam = adam_##suffix, .relu = relu_##suffix, .relu_back = relu_back_##suffix,            \
         .block = 2 * VBYTES / sizeof(real), .vector = VBYTES / sizeof(real), .pixels = PIXELS,                         \
         .gather_max = GATHER, .buffer = BUFFER_BYTES / sizeof(real)                                                    \
     }

@@ -37,6 +37,13 @@ INLINE void NAME(store_part)(const int whole, REAL *p, VEC v, ptrdiff_t n) {
         memcpy(p, &v, n * sizeof(REAL));
 }
 
+/* Before a loop over outputs that may be inputs, and so are not `restrict`: no number depends on another. */
+#if defined(__clang__)
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
 #include "tile_copy.h"
 #include "tile_dense.h"
 #include "tile_sparse.h"
@@ -45,7 +52,9 @@ INLINE void NAME(store_part)(const int whole, REAL *p, VEC v, ptrdiff_t n) {
 #include "tile_norm.h"
 #include "tile_step.h"
 #include "tile_pool.h"
+#include "tile_relu.h"
 
+#undef INDEPENDENT
 #undef VEC
 #undef VINT
 #undef VW

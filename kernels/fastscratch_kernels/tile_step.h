@@ -1,14 +1,8 @@
 /* Steps of the optimizers, one pass over flat arrays. Included by tile_real.h.
  *
  * Plain loops: the compiler makes vectors of them, square roots included (-fno-math-errno). Outputs may be the inputs
- * of the same meaning, so they are not `restrict`, and the compiler is told that no number depends on another.
+ * of the same meaning.
  */
-
-#if defined(__clang__)
-#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#else
-#define INDEPENDENT _Pragma("GCC ivdep")
-#endif
 
 static void NAME(sgd)(ptrdiff_t n, const REAL *value, const REAL *grad, const REAL *velocity, REAL *out,
                       REAL *out_velocity, REAL lr, REAL momentum, int nesterov, REAL decay) {
@@ -38,5 +32,3 @@ static void NAME(adam)(ptrdiff_t n, const REAL *value, const REAL *grad, const R
         out[i] = shrink * value[i] - lr * (mean / (SQRT(square) + eps));
     }
 }
-
-#undef INDEPENDENT

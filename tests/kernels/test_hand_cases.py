@@ -276,6 +276,17 @@ def test_a_cut_shows_what_lies_there_and_black_outside(run):
     assert grid(out[1:]) == [[7, 6, 5, 0], [11, 10, 9, 0], [0, 0, 0, 0]]
 
 
+# -- rectified linear unit ---------------------------------------------------------------------------------------------
+
+
+def test_relu_lets_positive_numbers_and_nan_through_both_ways(run):
+    (y,) = run("relu", np.array([[-2.0, 0.0, 3.0], [-INF, INF, NAN]]))
+    np.testing.assert_array_equal(y, [[0, 0, 3], [0, INF, NAN]])
+    dy = np.array([[1.0, INF, -5.0], [NAN, -7.0, 2.0]])
+    (dx,) = run("relu_backward", dy, y)
+    np.testing.assert_array_equal(dx, [[0, 0, -5], [0, -7, 2]])
+
+
 # -- steps of the optimizers -------------------------------------------------------------------------------------------
 
 

@@ -49,6 +49,8 @@ def large_arguments(op):
         return {"dy": array(y.shape), **rest}, {"input_shape": case.x, **how}
     if "channel" in op or "norm" in op:
         return cases.arguments(op, LARGE_NORM, "normal", "float32")
+    if op in ("relu", "relu_backward"):
+        return cases.arguments(op, cases.Numbers("large", (9, 29, 29, 32)), "normal", "float32")
     if op.endswith("_step"):
         return cases.arguments(op, cases.Step("large", 100_001, {"lr": 0.1}), "normal", "float32")
     if op in ("log_softmax", "cross_entropy_backward"):

@@ -49,6 +49,7 @@ static void NAME(compare)(REAL *got, REAL *wanted, ptrdiff_t n, double rounding)
 #include "tile_checks_depthwise.h"
 #include "tile_checks_norm.h"
 #include "tile_checks_pool.h"
+#include "tile_checks_relu.h"
 #include "tile_checks_step.h"
 #include "tile_checks_winograd.h"
 
@@ -81,9 +82,11 @@ static const struct {
     {"gradient_rows", NAME(check_gradient_rows)},
     {"sgd", NAME(check_sgd)},
     {"adam", NAME(check_adam)},
+    {"relu", NAME(check_relu)},
+    {"relu_back", NAME(check_relu_back)},
 };
 
-_Static_assert(offsetof(FUNCTIONS, block) == 25 * sizeof(void (*)(void)), "a function of tile.h has no check here");
+_Static_assert(offsetof(FUNCTIONS, block) == 27 * sizeof(void (*)(void)), "a function of tile.h has no check here");
 
 static void NAME(run_checks)(const FUNCTIONS *t) {
     for (ptrdiff_t c = 0; c < COUNT(NAME(CHECKS)); c++) {
