@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import shapes
+import tasks
 from engine_fastscratch import FastscratchEngine
 from loading import endless, moments
 from tasks import Batches, Task
@@ -39,6 +40,16 @@ def test_time_resets_wakes_and_counts():
     task = Task(lambda: calls.append("call"), list, lambda: calls.append("reset"))
     assert task.time(3) > 0
     assert calls == ["reset", "call", "reset", "call", "call", "call"]
+
+
+def test_a_single_long_call_wakes_and_counts_at_once(monkeypatch):
+    calls = []
+    task = Task(lambda: calls.append("call"), list, lambda: calls.append("reset"))
+    monkeypatch.setattr(tasks, "AWAKE", 0.0)
+    assert task.time(1) > 0
+    assert calls == ["reset", "call"]
+    task.time(2)
+    assert calls[2:] == ["reset", "call", "reset", "call", "call"]
 
 
 def test_loading_serves_batches_without_end(engine):
