@@ -62,10 +62,10 @@ def separate(shape: Conv, a: dict[str, np.ndarray], algorithm: str) -> list[np.n
     """Convolution, ReLU and pooling one after the other, and back again."""
     how = _pairs(shape) | {"algorithm": algorithm}
     y = kernels.conv2d(a["x"], a["w"], a["b"], **how)
-    np.maximum(y, 0, out=y)
+    kernels.relu(y, out=y)
     pooled, places = kernels.maxpool2d(y, shape.pool)
     spread = kernels.maxpool2d_backward(a["dy"], places, y.shape, shape.pool)
-    spread *= y > 0
+    kernels.relu_backward(spread, y, dx=spread)
     return [pooled, *kernels.conv2d_backward(spread, a["x"], a["w"], **how)]
 
 
