@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -99,8 +101,13 @@ class Sequential(Module):
     def __getitem__(self, index: int) -> Module:
         return self.layers[index]
 
+    def options(self) -> dict[str, Any]:
+        """Return ``fuse`` where it is off."""
+        return {} if self.fuse else {"fuse": False}
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
+        options = (f"{name}={value}" for name, value in self.options().items())
+        return f"{type(self).__name__}({', '.join([*map(repr, self.layers), *options])})"
 
 
 class Mirrored(Sequential):
@@ -166,10 +173,9 @@ class Mirrored(Sequential):
             np.add.at(dx, (slice(None), rows[:, None], columns), dview)  # type: ignore[arg-type]  # NumPy's stubs know no tuples
         return dx
 
-    def __repr__(self) -> str:
-        if not self.shift:
-            return super().__repr__()
-        return f"{type(self).__name__}({', '.join(map(repr, self.layers))}, shift={self.shift})"
+    def options(self) -> dict[str, Any]:
+        """Return ``fuse`` where it is off, and ``shift`` where there is one."""
+        return super().options() | ({"shift": self.shift} if self.shift else {})
 
 
 def _views(h: int, w: int, shift: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:

@@ -212,6 +212,13 @@ class Module(ABC):
 
     # -- what is inside ------------------------------------------------------------------------------------------
 
+    def options(self) -> dict[str, Any]:
+        """Return by name what a container was made with beside its modules, where that is not as usual.
+
+        A run is not resumed with other options. Those of a layer stand in its repr.
+        """
+        return {}
+
     def children(self) -> list[tuple[str, Module]]:
         """Return the modules directly inside, with their names, in the order of their making."""
         return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]

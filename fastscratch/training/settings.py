@@ -87,7 +87,5 @@ def _layers(model: Module) -> dict[str, Any]:
 
 
 def _container(module: Module) -> str:
-    usual = {"fuse": True, "shift": 0}
-    options = {name: getattr(module, name, value) for name, value in usual.items()}
-    changed = ", ".join(f"{name}={value}" for name, value in options.items() if value != usual[name])
-    return type(module).__name__ + (f"({changed})" if changed else "")
+    options = ", ".join(f"{name}={value}" for name, value in module.options().items())
+    return type(module).__name__ + (f"({options})" if options else "")
