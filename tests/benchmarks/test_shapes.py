@@ -82,3 +82,12 @@ def test_a_shape_is_found_by_key_or_by_fields():
     assert shapes.found("conv2d:vgg.conv2") is shapes.CONVOLUTIONS[4]
     made = shapes.found({"name": "a", "size": 8, "channels": 2, "filters": 4, "kernel": 3})
     assert made == shapes.Conv("a", 8, 2, 4, 3)
+
+
+@pytest.mark.parametrize("shape", shapes.NORMS, ids=lambda shape: shape.name)
+def test_nothing_behind_batch_norm_is_zero_but_for_rounding(shape):
+    """There ReLU would pass a gradient on one engine and not on the other."""
+    arrays = shapes.inputs(shape, shape.batch, np.float64)
+    x = arrays["x"]
+    y = (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-5) * arrays["w"] + arrays["b"]
+    assert np.abs(y).min() > 1e-6
