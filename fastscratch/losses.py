@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 import fastscratch_kernels as kernels
 
 from .nn.checks import check_number
-from .nn.module import Array
+from .nn.parameter import Array
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 

@@ -23,7 +23,7 @@ import numpy as np
 import fastscratch_kernels as kernels
 
 from .nn.checks import check_number
-from .nn.module import Array, Parameter
+from .nn.parameter import Array, Parameter
 
 # What a gradient holds before the first backward pass: a NaN whose bits no calculation makes.
 _NO_GRADIENT: dict[np.dtype[Any], np.ndarray[Any, Any]] = {

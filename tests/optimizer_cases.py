@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastscratch.nn.module import Parameter
+from fastscratch.nn.parameter import Parameter
 from fastscratch.optim import SGD, Adam, AdamW
 
 SHAPES = [(3, 5, 2, 4), (4,), (7, 3), (3,)]

@@ -11,7 +11,7 @@ import torch
 
 import fastscratch_kernels as kernels
 from fastscratch import losses, nn
-from fastscratch.nn.module import Parameter
+from fastscratch.nn.parameter import Parameter
 from fastscratch.optim import SGD, Adam, AdamW
 from fastscratch_kernels import optimizer_step_numpy
 from optimizer_cases import RULES, SHAPES, assert_same, make_parameters, set_gradients, values_of

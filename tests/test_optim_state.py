@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastscratch import nn
-from fastscratch.nn.module import Parameter
+from fastscratch.nn.parameter import Parameter
 from fastscratch.optim import OPTIMIZERS, SGD, Adam, AdamW
 from optimizer_cases import RULES, assert_same, make_parameters, set_gradients, values_of
 

@@ -12,7 +12,7 @@ import torch
 from torch.optim import lr_scheduler
 
 from fastscratch import optim, schedules
-from fastscratch.nn.module import Parameter
+from fastscratch.nn.parameter import Parameter
 from fastscratch.schedules import SCHEDULES, ConstantLR, CosineLR, MultiStepLR, OneCycleLR, StepLR
 
 BASE = 0.3

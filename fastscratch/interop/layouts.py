@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastscratch import nn
-from fastscratch.nn.module import Array, Shape
+from fastscratch.nn.parameter import Array, Shape
 
 
 def to_torch_layout(state: Mapping[str, Array], model: nn.Module, channels: int | None = None) -> dict[str, Array]:

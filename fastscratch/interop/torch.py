@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastscratch import nn
-from fastscratch.nn.module import Array
+from fastscratch.nn.parameter import Array
 
 from .layouts import from_torch_layout, to_torch_layout
 

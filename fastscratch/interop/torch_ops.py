@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastscratch.nn.module import Array
+from fastscratch.nn.parameter import Array
 
 from .torch import images_from_torch, images_to_torch  # first: it says what to install where PyTorch is missing
 

@@ -5,8 +5,9 @@ from .container import Mirrored, Residual, Sequential
 from .conv import Conv2d
 from .dropout import Dropout
 from .linear import Flatten, Linear
-from .module import Module, Parameter, no_grad
+from .module import Module, no_grad
 from .norm import BatchNorm2d
+from .parameter import Parameter
 from .pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from .whitening import PatchWhitening
 

@@ -9,7 +9,8 @@ import numpy as np
 import fastscratch_kernels as kernels
 
 from .checks import check_float, check_gradient, check_real
-from .module import Array, Module, Shape
+from .module import Module
+from .parameter import Array, Shape
 
 
 class ReLU(Module):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from .module import Array, Module
+    from .module import Module
+    from .parameter import Array
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 

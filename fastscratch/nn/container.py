@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from . import fuse as fusion
 from .checks import check_images, check_size
-from .module import Array, Module, Shape
+from .module import Module
+from .parameter import Array, Shape
 
 
 class Sequential(Module):

@@ -12,7 +12,8 @@ from fastscratch_kernels.shapes import IntPair, conv2d_shape, pair
 
 from .checks import check_images, check_size
 from .init import check_initializer, fans, initialize
-from .module import Array, Module, Parameter, Shape
+from .module import Module
+from .parameter import Array, Parameter, Shape
 
 
 class GradientsOut(TypedDict):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .checks import check_float, check_gradient, check_real
-from .module import Array, Module, Shape
+from .module import Module
+from .parameter import Array, Shape
 
 
 class Dropout(Module):

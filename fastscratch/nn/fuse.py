@@ -13,8 +13,9 @@ from .activation import ReLU
 from .checks import check_gradient
 from .conv import Conv2d
 from .linear import Linear
-from .module import Array, Module
+from .module import Module
 from .norm import BatchNorm2d
+from .parameter import Array
 from .pooling import MaxPool2d
 
 

@@ -10,7 +10,8 @@ from fastscratch_kernels import checked
 
 from .checks import check_float, check_gradient, check_size
 from .init import check_initializer, fans, initialize
-from .module import Array, Module, Parameter, Shape
+from .module import Module
+from .parameter import Array, Parameter, Shape
 
 
 class Flatten(Module):

@@ -10,7 +10,8 @@ import numpy as np
 import fastscratch_kernels as kernels
 
 from .checks import check_gradient, check_images, check_real, check_size
-from .module import Array, Module, Parameter, Shape
+from .module import Module
+from .parameter import Array, Parameter, Shape
 
 
 class BatchNorm2d(Module):

@@ -8,7 +8,8 @@ import fastscratch_kernels as kernels
 from fastscratch_kernels.shapes import IntPair, pair, pool2d_shape
 
 from .checks import check_gradient, check_images
-from .module import Array, Module, Shape
+from .module import Module
+from .parameter import Array, Shape
 
 
 class _Pool2d(Module):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .container import Residual, Sequential
-from .module import Module, Shape
+from .module import Module
+from .parameter import Shape
 
 Row = tuple[str, str, Shape, int, int]
 """Name, what it is, output shape, parameters, FLOPs."""

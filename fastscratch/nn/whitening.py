@@ -11,7 +11,8 @@ import fastscratch_kernels as kernels
 from fastscratch_kernels.shapes import IntPair, conv2d_shape, pair
 
 from .checks import check_gradient, check_images, check_real, check_size
-from .module import Array, Module, Parameter, Shape
+from .module import Module
+from .parameter import Array, Parameter, Shape
 
 BLOCK = 250
 """Images whose patches are written out at a time."""

@@ -25,7 +25,7 @@ from fastscratch.training.rundata import RunData
 from fastscratch.training.settings import describe_settings
 
 if TYPE_CHECKING:
-    from fastscratch.nn.module import Array
+    from fastscratch.nn.parameter import Array
     from fastscratch.training.callbacks import Callback
     from fastscratch.training.metrics import Evaluation
     from fastscratch.training.trainer import Trainer

@@ -1,0 +1,111 @@
+"""What training changes: an array, its gradient, and how it is drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .checks import check_real
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Shape = tuple[int, ...]
+
+
+class Parameter:
+    """An array that training changes, and its gradient.
+
+    Parameters
+    ----------
+    value : ndarray, optional
+        The array itself. It is used, not copied.
+    shape : tuple of int, optional
+        Without `value`: the shape of what `draw` will return.
+    draw : callable, optional
+        Without `value`: ``draw(generator)`` returns the first value. It is called when a model is seeded
+        (`Module.initialize`), or with a Generator of seed 0 when the value is first read.
+
+    Attributes
+    ----------
+    name : str
+        "weight"; inside a container the dotted path, "0.weight".
+    lr_scale : float
+        How many times as fast as others an optimizer moves it, at least 0 and at first 1. Weight decay does not count
+        so; with 0 the parameter stays as it is. It is set before the optimizer is made, which reads it then.
+    value : ndarray
+    grad : ndarray or None
+        Of the same shape; set by `Module.backward`.
+    """
+
+    def __init__(
+        self,
+        value: Array | None = None,
+        *,
+        shape: Shape | None = None,
+        draw: Callable[[np.random.Generator], Array] | None = None,
+    ) -> None:
+        if (value is None) == (shape is None or draw is None):
+            raise ValueError("a Parameter takes either a value, or a shape and a function that draws it")
+        self.name = ""
+        self._lr_scale = 1.0
+        self.grad: Array | None = None
+        self.shape: Shape = value.shape if value is not None else tuple(shape or ())
+        self._value = value
+        self._draw = draw
+
+    @property
+    def value(self) -> Array:
+        """The array; drawn from seed 0 where nobody has drawn it before."""
+        if self._value is None:
+            self.draw(np.random.default_rng(0))
+        return self._value  # type: ignore[return-value]  # draw has just set it
+
+    @value.setter
+    def value(self, value: Array) -> None:
+        if value.shape != self.shape:
+            raise ValueError(f"parameter {self.name!r} has shape {self.shape}, got {value.shape}")
+        self._value = value
+
+    @property
+    def lr_scale(self) -> float:
+        """How many times as fast as others an optimizer moves it."""
+        return self._lr_scale
+
+    @lr_scale.setter
+    def lr_scale(self, lr_scale: float) -> None:
+        if not 0 <= check_real("lr_scale", lr_scale) < math.inf:
+            raise ValueError(f"lr_scale must be at least 0 and finite, got {lr_scale}")
+        self._lr_scale = float(lr_scale)
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return int(np.prod(self.shape))
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it has a value yet."""
+        return self._value is not None
+
+    def draw(self, generator: np.random.Generator) -> None:
+        """Draw the value from `generator`, unless there is one."""
+        if self._value is None and self._draw is not None:
+            self._value = self._draw(generator)
+
+    def set_grad(self, grad: Array) -> None:
+        """Set the gradient: into the array that is there, since an optimizer may hold a view of it."""
+        if self.grad is None:
+            self.grad = np.array(grad, dtype=self.value.dtype)
+        elif grad is not self.grad:
+            self.grad[...] = grad
+
+    @property
+    def grad_out(self) -> Array | None:
+        """The gradient's array where a kernel can fill it, else None: then `set_grad` copies what the kernel made."""
+        grad = self.grad
+        return grad if grad is not None and grad.flags.c_contiguous and grad.dtype == self.value.dtype else None
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.name!r}, shape={self.shape})"
