@@ -38,7 +38,7 @@ class Options:
     targets : str
         Test accuracies in percent, by comma.
     model : str
-        Network: baseline or improved.
+        Network: baseline, improved or speedrun.
     data : str
         Data set, as `fastscratch train` takes it.
     augment : str

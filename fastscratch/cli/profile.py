@@ -16,7 +16,7 @@ class Options:
     Attributes
     ----------
     model : str
-        Network: baseline or improved.
+        Network: baseline, improved or speedrun.
     batch_size : int
         Images a step.
     image_size : int
