@@ -9,7 +9,7 @@ import dataclasses
 
 import tyro
 from runner import train
-from store import RESULTS, path_of, write
+from store import RESULTS, check_same, path_of, read, write
 from study import WORK
 
 import fastscratch
@@ -40,6 +40,7 @@ def measure(name: str, config: TrainConfig) -> None:
     """Train and keep the result, unless there is one."""
     path = path_of(RESULTS, name)
     if path.exists():
+        check_same(path, read(path), config)
         return
     print(name, flush=True)
     started = train(config, WORK / name)

@@ -8,7 +8,7 @@ from claims import Claim, every, larger
 from design import Experiment, Setting
 from drawing import Picture, over_epochs, picture_of_run
 from exhibits import of_measures, overview
-from measures import SPREAD, TEST_ACCURACY, TRAIN_ACCURACY, TRAIN_LOSS
+from measures import EQUAL_STEPS, SPREAD, TEST_ACCURACY, TRAIN_ACCURACY, TRAIN_LOSS
 
 from fastscratch.config import TrainConfig
 
@@ -49,6 +49,13 @@ EXPERIMENT = Experiment(
             check=gradient_noise.check,
             picture="noise",
             remark="At the same weights the variance should be one over the batch size.",
+        ),
+        Claim(
+            name="small-batches-need-more-steps",
+            says="Noisy updates are worth less: small batches need more of them.",
+            check=larger(EQUAL_STEPS, "32", "4"),
+            picture="sizes-test",
+            remark="That is one epoch of batches of 4, and eight epochs of batches of 32.",
         ),
         Claim(
             name="large-batches-are-fast",

@@ -123,7 +123,8 @@ def table(findings: Findings) -> Table:
     note = (
         "Engines apart: largest difference of the two with the same seed. Seeds apart: largest difference of two seeds "
         "of fastscratch. p: the probability that two seeds differ as much as the engines do, by the seeds' standard "
-        "deviation (Student's t). First losses: of the first hundred batches, in nats."
+        "deviation (Student's t); it is a little too large, for the seed that is compared is one of these. First "
+        "losses: of the first hundred batches, in nats."
     )
     return Table("Final accuracies", head, rows or [["not run yet", *["-"] * 7]], note)
 

@@ -7,7 +7,7 @@ from claims import Claim, above, every
 from design import Experiment, Setting
 from drawing import Picture, picture_of_run
 from exhibits import overview
-from measures import DECLINE, LEARNT, RISE, SLOWING, STOPPED_ACCURACY, STOPPED_LOSS, UNDERFIT
+from measures import DECLINE, LEARNT, RISE, SLOWING, STOPPED_ACCURACY, STOPPED_LOSS, TRAIN_UNDERFIT, UNDERFIT
 
 from fastscratch.config import TrainConfig
 
@@ -45,8 +45,8 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             name="few-epochs-underfit",
-            says="With very few epochs the network underfits.",
-            check=above(UNDERFIT, "split"),
+            says="With very few epochs the network underfits: it does worse on training and on validation images.",
+            check=every(above(TRAIN_UNDERFIT, "split"), above(UNDERFIT, "split")),
             picture="stopping",
         ),
         Claim(

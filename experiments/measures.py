@@ -86,6 +86,11 @@ def _history(column: str, epoch: int) -> Callable[[Result], float]:
     return of
 
 
+def _by_batches_of_four(result: Result) -> float:
+    """Return the validation accuracy after as many steps as an epoch of batches of 4 takes."""
+    return _history("valid_accuracy", result["config"]["batch_size"] // 4 - 1)(result)
+
+
 def _hard_classes(result: Result) -> float:
     accuracy = result["final"]["train"]["class_accuracy"]
     if not accuracy.keys() >= {"cat", "deer"}:
@@ -123,9 +128,13 @@ TRAIN_LOSS = Measure("training loss of the last epoch", _history("train_loss", -
 FIRST_LOSS = Measure(
     "mean loss of the first batches", lambda result: statistics.fmean(result["batches"]["first"])
 )
+FIRST_EPOCH_LOSS = Measure("training loss of the first epoch", _history("train_loss", 0))
 EARLY_LOSS = Measure(
     "training loss, mean of the first three epochs",
     lambda result: statistics.fmean(result["history"]["train_loss"][:3]),
+)
+EQUAL_STEPS = Measure(
+    "test accuracy after the steps of one epoch of batches of 4", _by_batches_of_four, percent=True
 )
 SPREAD = Measure("spread of the batch losses in the last epoch", lambda result: float(result["batches"]["sd"][-1]))
 HARD_CLASSES = Measure(
@@ -146,6 +155,12 @@ DECLINE = Measure(
 UNDERFIT = Measure(
     "validation accuracy at the lowest validation loss beyond that after three epochs",
     _at_best("valid_accuracy", 2),
+    percent=True,
+    points=True,
+)
+TRAIN_UNDERFIT = Measure(
+    "training accuracy at the lowest validation loss beyond that after three epochs",
+    _at_best("train_accuracy", 2),
     percent=True,
     points=True,
 )

@@ -14,7 +14,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
 
 from console import chosen, main  # noqa: E402, F401  # a mistake is one line and exit code 2 there, too
-from loading import endless  # noqa: E402, F401
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,12 @@ import hashlib
 import subprocess
 from collections.abc import Mapping, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from job import Job
 from numpy.typing import NDArray
-from store import FREE
+from store import FREE, RESULTS
 
 from fastscratch.data import ImageDataset
 from fastscratch.training import Evaluation, History
@@ -90,16 +89,22 @@ def made_by(threads: int, **more: Any) -> dict[str, Any]:
             versions[package] = None
     machine = describe_machine()
     kept = {name: machine[name] for name in ("cpu", "cores", "platform", "python")}
-    return {**kept, "versions": versions, "commit": commit(), "threads": threads, **more}
+    return {**kept, "versions": versions, "commit": COMMIT, "threads": threads, **more}
 
 
 def commit() -> str | None:
-    """Return the commit that the code is at; None outside a repository."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=9", "HEAD"]
+    """Return the commit that the code is at, with a + where it was changed since; None outside a repository."""
+    git = ["git", "-C", str(RESULTS.parent)]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
+        name = subprocess.run([*git, "rev-parse", "--short=9", "HEAD"], capture_output=True, text=True, check=False)
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", ":(top)", f":(exclude){RESULTS}"], check=False)
     except FileNotFoundError:
         return None
+    return name.stdout.strip() + "+" * (changed.returncode == 1) or None
+
+
+COMMIT = commit()
+"""Of this process, whatever the repository comes to while it runs."""
 
 
 def result(

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import store
 import tyro
 from options import Scoped, main
-from study import perform
+from study import check_images, perform
 
 IGNORED = {("history", "seconds"), ("made",), ("config",)}
 """What two runs of the same training may differ in; their settings have been compared, fields of today included."""
@@ -48,18 +48,29 @@ def run(options: Options) -> int:
         raise ValueError(f"{options.name} has not been run: there is no {path}")
     job, kept = jobs[options.name], store.read(path)
     store.check_same(path, kept, job.config)
+    check_images([job], Path(options.results))
+    config = dataclasses.replace(job.config, backend=kept["made"].get("backend", job.config.backend))
     with tempfile.TemporaryDirectory() as folder:
-        again = perform(job, Path(folder) / "run", kept["made"]["threads"])
+        again = perform(dataclasses.replace(job, config=config), Path(folder) / "run", kept["made"]["threads"])
     found = list(differences(kept, again))
     if not found:
         print(f"{job.name}: every number has the same bits")
         return 0
     print(f"{job.name}: {len(found)} numbers differ, the first of them:")
     print("\n".join(found[:10]))
-    then, now = (" at commit ".join(str(one["made"][key]) for key in ("cpu", "commit")) for one in (kept, again))
-    if then != now:
-        print(f"it was made on {then}, and now on {now}")
+    for what, then, now in changes(kept["made"], again["made"]):
+        print(f"{what}: {then} then, {now} now")
     return 1
+
+
+def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what bits may depend on, where it has changed since a run was made: what, then, now."""
+    for key in ("cpu", "isa", "platform", "commit"):
+        if then.get(key) != now.get(key):
+            yield key, then.get(key), now.get(key)
+    for name, version in then["versions"].items():
+        if version != now["versions"].get(name):
+            yield name, version, now["versions"].get(name)
 
 
 def differences(kept: Any, again: Any, place: tuple[str, ...] = ()) -> Iterator[str]:

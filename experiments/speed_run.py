@@ -14,7 +14,7 @@ from job import FASTSCRATCH
 from measures import TEST_ACCURACY
 from tabular import Table
 
-from fastscratch import models
+from fastscratch import models, nn
 from fastscratch.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -43,6 +43,11 @@ RECIPE = TrainConfig(
 )
 
 
+def network(config: TrainConfig) -> nn.Sequential:
+    """Return the network of a config, for CIFAR-10's images and classes."""
+    return models.of_config(config, IMAGE, 10)
+
+
 def work(*names: str) -> Callable[[Findings], Table]:
     """Return what tells how large the networks of settings are, how much their runs compute, and what comes of it."""
 
@@ -50,7 +55,7 @@ def work(*names: str) -> Callable[[Findings], Table]:
         rows = []
         for setting in map(findings.experiment.setting, names):
             config = findings.experiment.config(setting)
-            model = models.of_config(config, IMAGE, 10)
+            model = network(config)
             size = sum(parameter.size for parameter in model.parameters())
             done = f"{PASSES * model.flops(IMAGE) * timings.TRAINING_IMAGES * config.epochs:.2e}".replace("e+", "e")
             minutes = timings.text(findings, setting, FASTSCRATCH)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
+import importlib.util
 import os
 import shutil
 import sys
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import store
-from job import ENGINES, FASTSCRATCH, Job
+from job import ENGINES, FASTSCRATCH, TORCH, Job
 from options import ROOT, Scoped, chosen, main
 from plan import describe
 
@@ -63,14 +63,44 @@ def run(options: Options) -> int:
         raise ValueError(f"threads must be at least 1, got {options.threads}")
     plan = options.plan()
     only = chosen("only", options.only, [one.name for one in plan.experiments]) if options.only else []
-    jobs = plan.ordered(only, chosen("engines", options.engines, ENGINES))
+    jobs = plan.ordered(only, usable(chosen("engines", options.engines, ENGINES)))
     results, work = Path(options.results), Path(options.work)
     missing = [job for job in jobs if not is_done(job, results)]
     if options.list:
         print(describe(missing))
         return 0
     print(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them done")
+    if missing:
+        check_images([job for job in jobs if job not in missing], results)
     return int(bool(do(missing, results, work, options.threads)))
+
+
+def usable(engines: list[str]) -> list[str]:
+    """Return the engines that can be used here: where PyTorch is missing, it is told, and the other one goes on."""
+    if TORCH in engines and len(engines) > 1 and importlib.util.find_spec("torch") is None:
+        print("PyTorch is not installed: its runs are left out", file=sys.stderr)
+        return [engine for engine in engines if engine != TORCH]
+    return engines
+
+
+def check_images(done: Sequence[Job], results: Path) -> None:
+    """Make sure that results were made on the images that are here: the official CIFAR-10 is not a copy of it.
+
+    Raises
+    ------
+    ValueError
+        If a result names another fingerprint of the test images.
+    """
+    from runner import test_images
+
+    for job in done:
+        path = store.path_of(results, job.name)
+        final = store.read(path).get("final")  # measurements look at training images alone
+        if final and final["test"]["fingerprint"] != (here := test_images(job).fingerprint):
+            raise ValueError(
+                f"{path} was made on test images with fingerprint {final['test']['fingerprint']}, here it is {here}; "
+                "keep results of other images in a folder of their own (--results)"
+            )
 
 
 def is_done(job: Job, results: Path) -> bool:

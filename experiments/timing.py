@@ -23,7 +23,7 @@ import outcome
 import store
 import timings
 from job import ENGINES, FASTSCRATCH, TORCH
-from options import Scoped, endless, main
+from options import Scoped, main
 from runner import gradients, loader_of, prepare
 
 from fastscratch.config import TrainConfig
@@ -76,7 +76,8 @@ def run(options: Options) -> int:
         what = {"engine": row["engine"], "work": row["work"], "data": options.data, "share": options.share}
         what |= {"seconds": options.seconds, "threads": threads}
         row["seconds_per_step"].append(measured_apart(what))
-    store.write(path, {"format": outcome.FORMAT, "rows": rows, "made": outcome.made_by(threads)})
+    scope = {"data": options.data, "share": options.share}
+    store.write(path, {"format": outcome.FORMAT, **scope, "rows": rows, "made": outcome.made_by(threads)})
     print(f"results: {path}")
     return 0
 
@@ -118,7 +119,7 @@ def seconds_per_step(
     trainer, train = prepare(config)
     step = torch_steps(config, trainer) if engine == TORCH else own_steps(trainer)
     loader = loader_of(config, train, trainer.normalization, drop_last=True)
-    batches = endless(loader.epoch)
+    batches = itertools.chain.from_iterable(map(loader.epoch, itertools.count()))
     with mode(trainer.model, training=True):
         for images, labels in itertools.islice(batches, WARM_UP):
             step(images, labels)

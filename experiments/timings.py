@@ -42,6 +42,24 @@ def file_of(results: Path) -> Path:
     return results / "timing.json"
 
 
+def of(findings: Findings) -> store.Result:
+    """Return what `timing.py` wrote for the findings' images.
+
+    Raises
+    ------
+    NotRun
+        If times were not measured yet, or on other images.
+    """
+    path = file_of(findings.folder)
+    if not path.exists():
+        raise store.NotRun("times have not been measured")
+    timing = store.read(path)
+    scope = findings.plan.scope
+    if (timing["data"], timing["share"]) != (scope.data, scope.share):
+        raise store.NotRun(f"times have been measured on {timing['data']}, share {timing['share']:g}")
+    return timing
+
+
 def minutes(timing: Mapping[str, Any], config: TrainConfig, engine: str) -> float | None:
     """Return how long a run takes on all its training images, from the time of its steps; None if not measured.
 
@@ -66,10 +84,10 @@ def text(findings: Findings, setting: Setting, engine: str) -> str:
     """Return the minutes of a setting's run; where PyTorch does not train it, nothing."""
     if not (setting.seeds if engine == FASTSCRATCH else setting.twins):
         return "-"
-    path = file_of(findings.folder)
-    if not path.exists():
-        return "not measured yet"
-    found = minutes(store.read(path), findings.experiment.config(setting), engine)
+    try:
+        found = minutes(of(findings), findings.experiment.config(setting), engine)
+    except store.NotRun:
+        found = None
     return "not measured yet" if found is None else f"{found:.1f}"
 
 
@@ -77,8 +95,7 @@ def takes_at_most(setting: str, limit: float) -> Check:
     """Return a check that a setting's run takes no more than so many minutes on fastscratch with two threads."""
 
     def check(findings: Findings) -> Verdict:
-        path = file_of(findings.folder)
-        timing = store.read(path) if path.exists() else {"rows": []}
+        timing = of(findings)
         found = minutes(timing, findings.experiment.config(findings.experiment.setting(setting)), FASTSCRATCH)
         if found is None:
             raise store.NotRun("times have not been measured")
@@ -99,10 +116,7 @@ def by_batch(findings: Findings) -> dict[str, dict[int, float]]:
     NotRun
         If they were not measured yet.
     """
-    path = file_of(findings.folder)
-    if not path.exists():
-        raise store.NotRun("times have not been measured")
-    timing = store.read(path)
+    timing = of(findings)
     seconds: dict[str, dict[int, float]] = {engine: {} for engine in ENGINES}
     for engine in ENGINES:
         for size in reported.SECONDS:
@@ -118,7 +132,7 @@ def table(findings: Findings) -> Table:
     """Return the report's training times beside ours and PyTorch's."""
     try:
         seconds = by_batch(findings)
-        made = store.read(file_of(findings.folder))["made"]
+        made = of(findings)["made"]
         note = (
             f"Ten epochs of {TRAINING_IMAGES:,} images, extrapolated from steps of some seconds; {made['cpu']}, "
             f"{made['threads']} threads, PyTorch {made['versions']['torch']} with its fused Adam and images stored "

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+_MODEL = re.compile(r"^model name\s*:(.+)$", re.IGNORECASE | re.MULTILINE)
 
 
 def describe_machine() -> dict[str, Any]:
@@ -33,14 +38,29 @@ def describe_machine() -> dict[str, Any]:
 
 
 def cpu_name() -> str:
-    """Return the processor's model name; on Linux ``platform.processor()`` is often empty or a mere family."""
+    """Return the processor's model name; ``platform.processor()`` is often empty or a mere family.
+
+    x86 Linux has it in a file; on arm64 only ``lscpu`` knows the name, on macOS ``sysctl``.
+    """
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:  # not Linux
+        text = ""
+    if found := _MODEL.search(text):
+        return found[1].strip()
+    if sys.platform == "darwin":
+        name = _said_by("sysctl", "-n", "machdep.cpu.brand_string").strip()
+    else:
+        name = found[1].strip() if (found := _MODEL.search(_said_by("lscpu"))) else ""
+    return name or platform.processor() or platform.machine()
+
+
+def _said_by(*command: str) -> str:
+    """Return what a command prints, nothing where there is no such command."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
     except OSError:
-        pass  # not Linux
-    return platform.processor() or platform.machine()
+        return ""
 
 
 def _blas_libraries() -> list[dict[str, Any]]:

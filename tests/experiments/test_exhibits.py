@@ -1,13 +1,15 @@
 """Tables of results."""
 
+import improved
 import pytest
 import reported
 import store
 import timings
 from exhibits import classes, of_measures, overview
 from findings import Findings
-from measures import GAP, TEST_ACCURACY, TRAIN_ACCURACY, best_epoch, tested
+from measures import EQUAL_STEPS, GAP, TEST_ACCURACY, TRAIN_ACCURACY, best_epoch, tested
 from plan import EXPERIMENTS, Plan, Scope
+from store import NotRun
 
 import made_up
 from fastscratch.config import TrainConfig
@@ -91,3 +93,27 @@ def test_minutes_are_extrapolated_from_steps():
     assert timings.minutes(timing, config, "torch") == pytest.approx(45 * 4 * 0.2 / 60)
     assert timings.minutes(timing, config, "fastscratch") is None
     assert timings.minutes(timing, TrainConfig(batch_size=10), "torch") is None
+
+
+def test_times_of_other_images_do_not_count(tmp_path):
+    findings = Findings(BY_NAME["batch_size"], PLAN, tmp_path)
+    with pytest.raises(NotRun, match="times have not been measured"):
+        timings.of(findings)
+    store.write(timings.file_of(tmp_path), made_up.timing())
+    assert timings.of(findings)["share"] == 1
+    for name, value in (("data", "shapes10"), ("share", 0.01)):
+        store.write(timings.file_of(tmp_path), made_up.timing() | {name: value})
+        with pytest.raises(NotRun, match="times have been measured on"):
+            timings.of(findings)
+
+
+def test_equal_steps_are_fewer_epochs_of_smaller_batches():
+    history = {"valid_accuracy": [epoch / 10 for epoch in range(1, 11)]}
+    for size, accuracy in ((4, 0.1), (8, 0.2), (16, 0.4), (32, 0.8)):
+        assert EQUAL_STEPS.of({"config": {"batch_size": size}, "history": history}) == accuracy
+
+
+def test_the_improved_network_is_counted(tmp_path):
+    findings = Findings(BY_NAME["improved"], PLAN, tmp_path)
+    assert improved.has_at_most("full", 1_500_000)(findings).word == "holds"
+    assert improved.has_at_most("full", 1_000_000)(findings).word == "does not hold"

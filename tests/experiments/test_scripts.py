@@ -83,7 +83,7 @@ def test_a_number_that_differs_is_named(tiny, capsys):
     out = capsys.readouterr().out
     assert "1 numbers differ" in out
     assert f"history.train_loss.0: {loss + 1e-15} then, {loss} now" in out
-    assert "abc123456, and now on" in out
+    assert "commit: abc123456 then, " in out
 
 
 def test_what_cannot_be_made_again_is_told_in_one_line(tiny):
@@ -129,3 +129,10 @@ def test_a_step_takes_time(pictures):
     assert 0 < timing.seconds_per_step(engine="fastscratch", seconds=0.05, **what) < 60
     with pytest.raises(ValueError, match=r"fastscratch, {'batch_size': 0}: timing\.py: batch_size must be at least 1"):
         timing.measured_apart({"engine": "fastscratch", "seconds": 1.0, **what, "work": {"batch_size": 0}})
+
+
+def test_what_has_changed_since_a_run_is_told():
+    then = {"cpu": "a", "isa": "avx2", "platform": "x", "commit": "1", "versions": {"numpy": "1", "numba": None}}
+    now = {"cpu": "a", "isa": "avx512", "platform": "x", "commit": "2", "versions": {"numpy": "2", "numba": None}}
+    assert list(recheck.changes(then, then)) == []
+    assert list(recheck.changes(then, now)) == [("isa", "avx2", "avx512"), ("commit", "1", "2"), ("numpy", "1", "2")]

@@ -1,7 +1,9 @@
 """Runs of experiments: what is kept, that a stop changes nothing, that two processes do not disturb each other."""
 
 import json
+import subprocess
 
+import outcome
 import pytest
 import runner
 import store
@@ -110,6 +112,49 @@ def test_time_left_follows_what_runs_took(make_job, monkeypatch):
     now[0] = 3700.0
     clock.skip(jobs[1])
     assert clock.left() == "about 1:00 hours left for all"
+
+
+def test_without_pytorch_its_runs_are_left_out(monkeypatch, capsys):
+    assert study.usable(["fastscratch", "torch"]) == ["fastscratch", "torch"]
+    monkeypatch.setattr(study.importlib.util, "find_spec", lambda name: None)
+    assert study.usable(["fastscratch", "torch"]) == ["fastscratch"]
+    assert capsys.readouterr().err == "PyTorch is not installed: its runs are left out\n"
+    assert study.usable(["torch"]) == ["torch"]  # each of its runs says what is missing
+
+
+def test_results_of_other_images_are_not_gone_on_with(make_job, tmp_path):
+    job = make_job(epochs=1)
+    results = tmp_path / "results"
+    assert study.do([job], results, tmp_path / "work", threads=1) == []
+    study.check_images([job], results)
+    path = store.path_of(results, job.name)
+    result = store.read(path)
+    result["final"]["test"]["fingerprint"] = "another"
+    store.write(path, result)
+    with pytest.raises(ValueError, match=r"fingerprint another, here it is \w+; .* a folder of their own"):
+        study.check_images([job], results)
+
+
+def test_the_commit_is_told_with_changes(tmp_path, monkeypatch):
+    def git(*arguments):
+        subprocess.run(["git", "-C", str(tmp_path), *arguments], check=True, capture_output=True)
+
+    monkeypatch.setattr(outcome, "RESULTS", tmp_path / "results")
+    assert outcome.commit() is None
+    for name in ("code.py", "results/a.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+    git("init", "-q")
+    git("add", ".")
+    git("-c", "user.name=a", "-c", "user.email=a", "commit", "-q", "-m", "a")
+    name = outcome.commit()
+    assert len(name) == 9
+    (tmp_path / "results" / "a.json").write_text("2")
+    assert outcome.commit() == name, "results are no code"
+    (tmp_path / "code.py").write_text("2")
+    assert outcome.commit() == f"{name}+"
+    monkeypatch.setenv("PATH", "")
+    assert outcome.commit() is None
 
 
 @pytest.mark.parametrize(
