@@ -31,6 +31,13 @@ class Sequential(Module):
     ----------
     layers : tuple of Module
     fuse : bool
+
+    Raises
+    ------
+    TypeError
+        If a layer is no module.
+    ValueError
+        If a module stands in two places, here or further inside.
     """
 
     def __init__(self, *layers: Module, seed: int | np.random.Generator | None = None, fuse: bool = True) -> None:
@@ -39,6 +46,7 @@ class Sequential(Module):
             if not isinstance(layer, Module):
                 raise TypeError(f"a Sequential takes modules, got {type(layer).__name__} at place {i}: {layer!r}")
         self.layers, self.fuse = layers, fuse
+        _check_used_once(self)
         self._steps = fusion.plan(layers) if fuse else list(layers)
         self._first_trained = next(
             (i for i, step in enumerate(self._steps) if any(step.named_parameters())), len(self._steps)
@@ -111,6 +119,15 @@ class Sequential(Module):
         return f"{type(self).__name__}({', '.join([*map(repr, self.layers), *options])})"
 
 
+def _check_used_once(container: Module) -> None:
+    """Raise ValueError where a module stands in two places: it keeps one forward pass, the last, to go back by."""
+    places: dict[int, str] = {}
+    for name, module in container.modules():
+        first = places.setdefault(id(module), name)
+        if first != name:
+            raise ValueError(f"each place takes a module of its own, got one at {first!r} and {name!r}: {module!r}")
+
+
 class Mirrored(Sequential):
     """Layers one after the other, which in evaluation mode see each image several times: mirrored, and moved, too.
 
@@ -125,7 +142,7 @@ class Mirrored(Sequential):
     Raises
     ------
     TypeError, ValueError
-        If `shift` is not a whole number, or negative.
+        As `Sequential`; or if `shift` is not a whole number, or negative.
 
     Notes
     -----
@@ -202,6 +219,13 @@ class Residual(Module):
     shortcut : Module, optional
         A projection where the body changes the shape (a 1 x 1 convolution); None passes `x` as it is.
 
+    Raises
+    ------
+    TypeError
+        If one is no module.
+    ValueError
+        If a module stands in two places, here or further inside.
+
     Notes
     -----
     The gradient reaches `x` by both ways and is added up: the shortcut carries it past the body unchanged, which is
@@ -211,8 +235,12 @@ class Residual(Module):
 
     def __init__(self, body: Module, shortcut: Module | None = None) -> None:
         super().__init__()
+        for name, part in (("body", body), *([("shortcut", shortcut)] if shortcut is not None else [])):
+            if not isinstance(part, Module):
+                raise TypeError(f"a Residual takes a module as {name}, got {type(part).__name__}: {part!r}")
         self.body = body
         self.shortcut = shortcut
+        _check_used_once(self)
 
     def forward(self, x: Array) -> Array:
         """Return ``body(x) + shortcut(x)``."""

@@ -117,6 +117,23 @@ def test_a_list_of_layers_is_refused():
         nn.Sequential([nn.Linear(2, 3)])
 
 
+@pytest.mark.parametrize(
+    ("make", "places"),
+    [
+        (lambda one: nn.Sequential(one, nn.Flatten(), one), "'0' and '2'"),
+        (lambda one: nn.Mirrored(nn.Flatten(), one, one), "'1' and '2'"),
+        (lambda one: nn.Sequential(one, nn.Residual(nn.Sequential(nn.Flatten(), one))), r"'0' and '1\.body\.1'"),
+        (lambda one: nn.Residual(one, one), "'body' and 'shortcut'"),
+        (lambda one: nn.Residual(nn.Sequential(nn.Flatten(), one), one), r"'body\.1' and 'shortcut'"),
+    ],
+)
+@pytest.mark.parametrize("one", [nn.ReLU(), nn.Dropout(0.5), nn.Conv2d(3, 3, 1)], ids=repr)
+def test_a_module_in_two_places_is_refused(make, places, one):
+    """It keeps one forward pass, so that the gradients of the other would be wrong."""
+    with pytest.raises(ValueError, match=f"each place takes a module of its own, got one at {places}: "):
+        make(one)
+
+
 def test_without_input_grad_the_way_back_ends_at_the_first_layer_with_parameters():
     before, after = Spy(), Spy()
     model = nn.Sequential(before, nn.Linear(3, 4), after, nn.Linear(4, 2))
@@ -176,6 +193,12 @@ def test_a_residual_without_a_shortcut_passes_its_input():
     block, x, dy = nn.Residual(body), normal(5, 3), normal(5, 3)
     np.testing.assert_allclose(block(x), body(x) + x, rtol=1e-6)
     np.testing.assert_allclose(block.backward(dy), dy @ body.weight.value.T + dy, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("ways", "name"), [((5,), "body"), ((nn.ReLU(), nn.ReLU), "shortcut")])
+def test_a_residual_takes_modules(ways, name):
+    with pytest.raises(TypeError, match=f"a Residual takes a module as {name}, got (int|ABCMeta): "):
+        nn.Residual(*ways)
 
 
 def test_a_residual_of_other_shapes_is_refused():
