@@ -95,7 +95,16 @@ class Parameter:
             self._value = self._draw(generator)
 
     def set_grad(self, grad: Array) -> None:
-        """Set the gradient: into the array that is there, since an optimizer may hold a view of it."""
+        """Set the gradient: into the array that is there, since an optimizer may hold a view of it.
+
+        Raises
+        ------
+        ValueError
+            If it has not the shape of the parameter; nothing is broadcast.
+        """
+        # The second look is for what is no array; the first costs every step of a training.
+        if getattr(grad, "shape", None) != self.shape and np.shape(grad) != self.shape:
+            raise ValueError(f"the gradient of parameter {self.name!r} has shape {self.shape}, got {np.shape(grad)}")
         if self.grad is None:
             self.grad = np.array(grad, dtype=self.value.dtype)
         elif grad is not self.grad:

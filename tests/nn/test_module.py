@@ -1,5 +1,7 @@
 """Parameters, names, modes, state: what layers have from their base."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,20 @@ def test_a_gradient_goes_into_the_array_that_is_there():
     parameter.set_grad(np.full(3, 2.0))
     assert parameter.grad is first
     assert (first == 2).all()
+
+
+@pytest.mark.parametrize("wrong", [np.ones((3, 1)), np.ones(1), np.float32(1), [1.0, 2.0], np.ones((2, 3))], ids=str)
+def test_a_gradient_of_another_shape_is_refused(wrong):
+    """The first would be kept, later ones broadcast."""
+    parameter = nn.Parameter(np.zeros(3, np.float32))
+    parameter.name = "0.weight"
+    shape = re.escape(str(np.shape(wrong)))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=rf"gradient of parameter '0\.weight' has shape \(3,\), got {shape}$"):
+            parameter.set_grad(wrong)
+        parameter.grad = np.zeros(3, np.float32)
+    parameter.set_grad([1, 2, 3])
+    np.testing.assert_array_equal(parameter.grad, [1, 2, 3])
 
 
 def test_a_value_of_another_shape_is_refused():
