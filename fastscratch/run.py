@@ -40,7 +40,7 @@ from fastscratch.training.atomic import write_atomically
 HISTORY_FILE = "history.jsonl"
 METRICS_FILE = "metrics.json"
 CURVES_FILE = "curves.png"
-RUN_FILES = (CONFIG_FILE, HISTORY_FILE, METRICS_FILE, checkpoint.FILE_NAME)
+RUN_FILES = (CONFIG_FILE, HISTORY_FILE, METRICS_FILE, checkpoint.FILE_NAME, CURVES_FILE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,6 +152,8 @@ def start(config: TrainConfig, *, callbacks: Sequence[Callback] = (), whole: Tra
     )
     if (folder / checkpoint.FILE_NAME).exists():
         trainer.resume(folder)
+        if config.epochs < (finished := trainer.state.epoch):
+            raise ValueError(f"epochs must be at least {finished}, those that {folder} has, got {config.epochs}")
     write_atomically(folder / CONFIG_FILE, (json.dumps(config.to_mapping(), indent=2) + "\n").encode())
     return Run(config, folder, train, valid, trainer)
 

@@ -58,6 +58,11 @@ def place(tmp_path_factory):
     (place / "huge.json").write_text('{"lr": 1' + 400 * "0" + "}")
     (place / "deep.json").write_text(100_000 * "[")
 
+    shutil.copytree(place / "run", place / "two_epochs")
+    assert call("train", "--resume", place / "two_epochs", "--epochs", "2")[0] == 0
+    (place / "curves").mkdir()
+    (place / "curves" / "curves.png").write_text("a picture")
+
     # Config files
     (place / "broken.toml").write_text("epochs = \n")
     (place / "unknown.toml").write_text("epoch = 3\n")
@@ -163,6 +168,10 @@ BAD_COMMAND_LINES = {
     "out below a file": ("train --data {place}/pictures --out {place}/note.txt/run", r"cannot write to .*note.txt"),
     "out is a file": ("train --data {place}/pictures --out {place}/note.txt", r"cannot write to .*note.txt is not a"),
     "out holds a run": ("train --data {place}/pictures --out {place}/run", r"run holds a run already .*--resume"),
+    "out holds curves": (
+        "train --data {place}/pictures --out {place}/curves",
+        r"curves holds a run already \(curves.png\)",
+    ),
     # runs
     "no run to resume": ("train --resume {place}/none", r"there is no run .*none"),
     "empty folder to resume": ("train --resume {place}/empty", r"empty is not the folder of a run: .* no config.json"),
@@ -172,6 +181,10 @@ BAD_COMMAND_LINES = {
         r"cannot resume .*run with other settings: lr is 0.001 there, 0.5 here; seed is 0 there, 3 here",
     ),
     "resume elsewhere": ("train --resume {place}/run --out {place}/other", r"a resumed run stays in its folder"),
+    "resume to fewer epochs": (
+        "train --resume {place}/two_epochs --epochs 1",
+        r"epochs must be at least 2, those that .*two_epochs has, got 1",
+    ),
     "resume truncated": (
         "train --resume {place}/truncated",
         r"checkpoint .* cannot be read: it is truncated or damaged",

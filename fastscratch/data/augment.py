@@ -7,6 +7,7 @@ order, and hands them to the function of `image_ops` or `resample` that does the
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -55,6 +56,22 @@ class Transform(Protocol):
             The transformed batch.
         """
         ...
+
+
+def check_transform(name: str, transform: object) -> None:
+    """Raise TypeError unless `transform` can be called with images and a Generator; what makes one cannot."""
+    # A class is callable, but makes a transform; so is what AUGMENTATIONS holds.
+    fits = callable(transform) and not isinstance(transform, type)
+    if fits:
+        try:
+            inspect.signature(transform).bind(None, None)  # type: ignore[arg-type]  # it is callable
+        except TypeError:
+            fits = False
+        except ValueError:  # compiled functions may have no signature
+            pass
+    if not fits:
+        hint = "; make it first, by calling it" if callable(transform) else ""
+        raise TypeError(f"{name} must be callable as (images, rng), got {transform!r}{hint}")
 
 
 @dataclass(frozen=True)
@@ -245,8 +262,7 @@ class Compose:
     def __post_init__(self) -> None:
         transforms = tuple(self.transforms)
         for transform in transforms:
-            if not callable(transform):
-                raise TypeError(f"a transform must be callable as (images, rng), got {transform!r}")
+            check_transform("a transform", transform)
         object.__setattr__(self, "transforms", transforms)
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:

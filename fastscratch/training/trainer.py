@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -23,7 +22,7 @@ from fastscratch.optim import Optimizer
 from fastscratch.training import evaluation, state
 from fastscratch.training.callbacks import Callback
 from fastscratch.training.checkpoint import file_of, save
-from fastscratch.training.checks import check_data, check_parts
+from fastscratch.training.checks import check_adapted, check_data, check_parts, plain_config
 from fastscratch.training.folder import CheckpointFolder
 from fastscratch.training.history import History
 from fastscratch.training.metrics import Evaluation
@@ -77,15 +76,15 @@ class Trainer:
         What was measured so far, and where the run stands.
     checkpoint : CheckpointFolder
         Where the state is kept; its `file` is None without a folder.
-    epochs, batches_per_epoch, images_per_epoch : int
-        Of the `fit` under way, or the last one.
+    epochs, batches_per_epoch, images_per_epoch, validates : int, int, int, bool
+        Of the `fit` under way, or the last one; it validates where it was given validation data.
     stop_reason : str or None
         Why `stop` was called.
 
     Raises
     ------
     TypeError
-        If an argument is of the wrong kind.
+        If an argument is of the wrong kind, or `config` holds what JSON cannot.
     ValueError
         If a number is out of range, the optimizer holds parameters of another model, or the schedule is another
         optimizer's.
@@ -127,7 +126,7 @@ class Trainer:
         check_integer("seed", seed, 0)
         check_integer("eval_batch_size", eval_batch_size, 1)
         self.callbacks = list(callbacks)
-        check_parts(model, criterion, optimizer, schedule, self.callbacks)
+        check_parts(model, criterion, optimizer, schedule, augment, normalization, self.callbacks)
 
         self.model = model
         self.criterion = criterion
@@ -139,14 +138,14 @@ class Trainer:
         self.normalization = normalization
         self.eval_batch_size = int(eval_batch_size)
         self.checkpoint = CheckpointFolder(checkpoint, checkpoint_every)
-        # Through JSON at once, so that what cannot be kept shows now, and tuples compare equal to what comes back.
-        self.config: dict[str, Any] | None = None if config is None else json.loads(json.dumps(dict(config)))
+        self.config = None if config is None else plain_config(config)
         self.prefetch = prefetch
         self.initial_lr = optimizer.lr
 
         self.history = History()
         self.state = state.Position()
         self.epochs = self.batches_per_epoch = self.images_per_epoch = 0
+        self.validates = False
         self.stop_reason: str | None = None
         self._data: RunData | None = None
         self._signals = SignalWatch()
@@ -174,9 +173,9 @@ class Trainer:
         Raises
         ------
         ValueError
-            If the data does not fit the model, or is not that of the run so far.
-        CheckpointError
-            If a checkpoint cannot be written, or the folder holds one of another run.
+            If the data does not fit the model or is not the run's, or lacks what a callback or a layer asks for.
+        CheckpointError, FileExistsError
+            If a checkpoint cannot be written, or the folder, or a callback's file, is that of another run.
         NonFiniteLossError
             If a loss or a weight becomes infinite or NaN: no further step is taken, no checkpoint written.
         TrainingInterrupted
@@ -195,12 +194,12 @@ class Trainer:
             prefetch=self.prefetch,
         )
         self.epochs, self.batches_per_epoch, self.images_per_epoch = int(epochs), len(loader), len(train)
-        self.stop_reason = None
-        self.checkpoint.open(self)
+        self.validates, self.stop_reason = valid is not None, None
         with SignalWatch() as self._signals, evaluation.mode(self.model, training=True):
             try:
                 for callback in self.callbacks:
                     callback.on_fit_start(self)
+                self.checkpoint.open(self)  # after the callbacks, which may refuse: a folder without a run stays one
                 while self.state.epoch < self.epochs and self.stop_reason is None:
                     self._train_epoch(loader)
                     self._finish_epoch(valid)
@@ -316,8 +315,8 @@ class Trainer:
         Notes
         -----
         The trainer must be made as that of the run was, with the same seeds, and on the same kernels. Free are the
-        number of epochs (unless the schedule depends on it), threads, the checkpoint folder and its rhythm,
-        prefetching and the callbacks; see `fastscratch.training.settings`.
+        number of epochs (unless the schedule depends on it), threads (but on NumPy), the checkpoint folder and its
+        rhythm, prefetching and the callbacks; see `fastscratch.training.settings`.
         """
         self.normalization, self._data = state.restore(self, path)
         self.checkpoint.take_up(file_of(path))
@@ -334,6 +333,7 @@ class Trainer:
             self.normalization = Normalization.from_images(train.images)
         some = train.subsample(min(1.0, 5000 / len(train)), seed=0)  # enough to measure what patches look like
         self.model.adapt(self.normalization.apply(some.images, evaluation.model_dtype(self.model)))
+        check_adapted(self.model)
 
     def _end_if_signalled(self, written: bool = False) -> None:
         """Raise TrainingInterrupted if a signal has come, with a checkpoint of where the run stands."""

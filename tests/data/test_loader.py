@@ -233,16 +233,13 @@ def test_an_exception_in_a_transform_reaches_the_loop(prefetch):
     assert list(batches) == []
 
 
-class Empty:
-    images = np.zeros((0, 4, 4, 3), np.uint8)
-    labels = np.zeros(0, np.int64)
-
-    def __len__(self) -> int:
-        return 0
-
-
 BAD = [
-    (lambda data: Loader(Empty(), 4), ValueError, "the data set is empty"),
+    (lambda data: Loader(data.images, 4), TypeError, "dataset must be an ImageDataset, got ndarray"),
+    (
+        lambda data: Loader(data, 4, normalization=(0.5, 0.5)),
+        TypeError,
+        "normalization must be a Normalization, got (0.5, 0.5)",
+    ),
     (lambda data: Loader(data, 0), ValueError, "batch_size must be >= 1, got 0"),
     (lambda data: Loader(data, 2.0), TypeError, "batch_size must be an integer, got 2.0"),
     (lambda data: Loader(data, 20, drop_last=True), ValueError, "no batch remains: batch_size 20, 10 images"),
