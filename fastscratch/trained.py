@@ -76,10 +76,12 @@ class Trained:
 
         Raises
         ------
+        TypeError
+            If the images are no array of uint8.
         ValueError
             If the images are of another shape.
         """
-        if images.shape[1:] != self.image_shape:
+        if isinstance(images, np.ndarray) and images.shape[1:] != self.image_shape:
             raise ValueError(f"the network takes images of {_by(self.image_shape)}, got an array of {images.shape}")
         return evaluation.predict(self.model, images, self.normalization)
 

@@ -209,7 +209,7 @@ BAD_ARGUMENTS = {
     "mixed": (lambda: SGD([one(), one(np.float64)], 0.1), TypeError, "one dtype: '' is float32, '' is float64"),
     "sgd lr": (lambda: SGD([one()], -0.1), ValueError, "lr must be at least 0, got -0.1"),
     "adam lr": (lambda: Adam([one()], math.nan), ValueError, "lr must be at least 0, got nan"),
-    "infinite lr": (lambda: AdamW([one()], math.inf), ValueError, "lr must be at least 0, got inf"),
+    "infinite lr": (lambda: AdamW([one()], math.inf), ValueError, "lr must be at least 0 and finite, got inf"),
     "lr text": (lambda: Adam([one()], "1e-3"), TypeError, "lr must be a number, got '1e-3'"),
     "momentum 1": (lambda: SGD([one()], 0.1, 1.0), ValueError, "momentum must be at least 0 and below 1, got 1.0"),
     "momentum -1": (lambda: SGD([one()], 0.1, -1.0), ValueError, "momentum must be at least 0 and below 1, got -1.0"),

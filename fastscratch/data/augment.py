@@ -15,8 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastscratch.data.image_ops import check_images, check_integer, cutout, horizontal_flip, pad_crop, vertical_flip
+from fastscratch.data.image_ops import check_images, cutout, horizontal_flip, pad_crop, vertical_flip
 from fastscratch.data.resample import check_kernel_size, gaussian_blur, rotate
+from fastscratch.nn.checks import check_number, check_size
 
 __all__ = [
     "AUGMENTATIONS",
@@ -92,7 +93,7 @@ class HorizontalFlip:
     p: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_number("p", self.p, 0, 1)
+        check_number("p", self.p, at_least=0, at_most=1)
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Draw B numbers and mirror; see `Transform` and `horizontal_flip`."""
@@ -118,7 +119,7 @@ class VerticalFlip:
     p: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_number("p", self.p, 0, 1)
+        check_number("p", self.p, at_least=0, at_most=1)
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Draw B numbers and mirror; see `Transform` and `vertical_flip`."""
@@ -144,7 +145,7 @@ class Rotation:
     degrees: float
 
     def __post_init__(self) -> None:
-        _check_number("degrees", self.degrees, 0, 180)
+        check_number("degrees", self.degrees, at_least=0, at_most=180)
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Draw B angles and rotate; see `Transform` and `rotate`."""
@@ -177,8 +178,8 @@ class GaussianBlur:
         if not isinstance(self.sigma, tuple | list) or len(self.sigma) != 2:
             raise TypeError(f"sigma must be a pair (lowest, highest), got {self.sigma!r}")
         for value in self.sigma:
-            _check_number("sigma", value, 0, np.inf)
-        if not 0 < self.sigma[0] <= self.sigma[1] < np.inf:
+            check_number("sigma", value)
+        if not 0 < self.sigma[0] <= self.sigma[1]:
             raise ValueError(f"sigma must be (lowest, highest) with 0 < lowest <= highest, got {self.sigma}")
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
@@ -205,7 +206,7 @@ class PadCrop:
     padding: int = 4
 
     def __post_init__(self) -> None:
-        check_integer("padding", self.padding, 0)
+        check_size("padding", self.padding, at_least=0)
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Draw B pairs (top, left) and cut; see `Transform` and `pad_crop`."""
@@ -233,7 +234,7 @@ class Cutout:
     size: int = 8
 
     def __post_init__(self) -> None:
-        check_integer("size", self.size, 1)
+        check_size("size", self.size)
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Draw B pairs (row, column) and black out; see `Transform` and `cutout`."""
@@ -286,11 +287,3 @@ AUGMENTATIONS: dict[str, Callable[[], Transform]] = {
     "rotation": lambda: Rotation(30),
     "blur": lambda: GaussianBlur(3, (0.1, 0.25)),
 }
-
-
-def _check_number(name: str, value: object, lowest: float, highest: float) -> None:
-    """Raise TypeError unless `value` is a real number, ValueError unless ``lowest <= value <= highest``."""
-    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not lowest <= value <= highest:  # not so for NaN
-        raise ValueError(f"{name} must be from {lowest} to {highest}, got {value}")

@@ -10,9 +10,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastscratch.data.augment import check_transform
 from fastscratch.data.dataset import ImageDataset
-from fastscratch.data.image_ops import check_integer
-from fastscratch.data.normalization import Normalization, check_float_dtype
+from fastscratch.data.normalization import Normalization
 from fastscratch.data.prefetch import Prefetcher
+from fastscratch.nn.checks import check_float_dtype, check_size
 
 if TYPE_CHECKING:
     from fastscratch.data.augment import Transform
@@ -107,8 +107,8 @@ class Loader:
         prefetch: bool | None = None,
         drop_last: bool = False,
     ) -> None:
-        check_integer("batch_size", batch_size, 1)
-        check_integer("seed", seed, 0)
+        check_size("batch_size", batch_size)
+        check_size("seed", seed, at_least=0)
         if not isinstance(dataset, ImageDataset):
             raise TypeError(f"dataset must be an ImageDataset, got {type(dataset).__name__}")
         if normalization is not None and not isinstance(normalization, Normalization):
@@ -162,8 +162,8 @@ class Loader:
         TypeError, ValueError
             If a number is not an integer or out of range.
         """
-        check_integer("epoch", epoch, 0)
-        check_integer("start_batch", start_batch, 0)
+        check_size("epoch", epoch, at_least=0)
+        check_size("start_batch", start_batch, at_least=0)
         if start_batch > len(self):
             raise ValueError(f"start_batch must be at most {len(self)}, the batches of an epoch, got {start_batch}")
         batches = self._batches(int(epoch), int(start_batch))

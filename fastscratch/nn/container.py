@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import fuse as fusion
-from .checks import check_images, check_size
+from .checks import check_image_shape, check_images, check_shape, check_size
 from .module import Module
 from .parameter import Array, Shape
 
@@ -83,15 +83,19 @@ class Sequential(Module):
         Layers before the first one with parameters are not gone through, unless `input_grad` asks for it.
         """
         last = 0 if input_grad else self._first_trained
-        gradient: Array | None = dy
         for i in range(len(self._steps) - 1, last - 1, -1):
-            if gradient is None:
-                raise RuntimeError(f"{self._steps[i + 1]!r} returned no gradient of its input, though it was asked to")
-            gradient = self._steps[i].backward(gradient, input_grad=input_grad or i > last)
-        return gradient if input_grad else None
+            wanted = input_grad or i > last
+            dx = self._steps[i].backward(dy, input_grad=wanted)
+            if not wanted:
+                return None
+            if dx is None:
+                raise RuntimeError(f"{self._steps[i]!r} returned no gradient of its input, though it was asked to")
+            dy = dx
+        return dy if input_grad else None
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of one image's output, without N."""
+        input_shape = check_shape(input_shape)
         for layer in self.layers:
             input_shape = layer.output_shape(input_shape)
         return input_shape
@@ -168,8 +172,7 @@ class Mirrored(Sequential):
             self.save_for_backward(None)
             return super().forward(x)
         n, h, w, _ = x.shape
-        if self.shift >= min(h, w):
-            raise ValueError(f"{self!r} moves images of more than {self.shift} rows and columns, got shape {x.shape}")
+        self._check_shift((h, w), x.shape)
         views = _views(h, w, self.shift)
         self.save_for_backward((x.shape, views))
         y = super().forward(np.concatenate([x[:, rows[:, None], columns] for rows, columns in views]))  # (V N, ...)
@@ -190,6 +193,16 @@ class Mirrored(Sequential):
             # Reflected pixels are looked at more than once: their gradients add up.
             np.add.at(dx, (slice(None), rows[:, None], columns), dview)  # type: ignore[arg-type]  # NumPy's stubs know no tuples
         return dx
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of one image's output, without N; the image must be one that evaluation mode takes."""
+        shape = check_image_shape(self, input_shape)
+        self._check_shift(shape[:2], shape)
+        return super().output_shape(shape)
+
+    def _check_shift(self, size: Shape, shape: Shape) -> None:
+        if self.shift >= min(size):
+            raise ValueError(f"{self!r} moves images of more than {self.shift} rows and columns, got shape {shape}")
 
     def options(self) -> dict[str, Any]:
         """Return ``fuse`` where it is off, and ``shift`` where there is one."""
@@ -263,7 +276,14 @@ class Residual(Module):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of one image's output, without N."""
-        return self.body.output_shape(input_shape)
+        shape = self.body.output_shape(input_shape)
+        around = check_shape(input_shape) if self.shortcut is None else self.shortcut.output_shape(input_shape)
+        if shape != around:
+            raise ValueError(
+                f"a Residual adds arrays of one shape, got {shape} from the body and {around} around it an image: "
+                f"input {input_shape}"
+            )
+        return shape
 
     def flops(self, input_shape: Shape) -> int:
         """Return the floating point operations of one image's forward pass; the sum of both ways included."""

@@ -14,9 +14,30 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from .checks import check_float_dtype, check_shape
 from .parameter import Array, Parameter, Shape
 
 _keep_for_backward: ContextVar[bool] = ContextVar("keep_for_backward", default=True)
+
+
+def model_dtype(model: Module) -> np.dtype[Any]:
+    """Return the dtype of a model's parameters, which its inputs must have; float32 if it has none."""
+    return next((parameter.value.dtype for parameter in model.parameters()), np.dtype(np.float32))
+
+
+@contextmanager
+def mode(model: Module, training: bool) -> Iterator[None]:
+    """Put a model into train or eval mode inside a ``with`` block.
+
+    At its end, however it comes, every module inside has its own mode of before.
+    """
+    before = [(module, module.training) for _, module in model.modules()]
+    try:
+        model.train(training)
+        yield
+    finally:
+        for module, was_training in before:
+            module.training = was_training
 
 
 @contextmanager
@@ -192,7 +213,7 @@ class Module(ABC):
         Parameters
         ----------
         images : ndarray of shape (N, H, W, C)
-            As this module will see them. `Trainer.fit` hands normalized ones to a network that was not trained yet.
+            As this module will see them. Every `Trainer.fit` hands over normalized ones; what is known already stays.
         """
 
     def train(self, mode: bool = True) -> Self:
@@ -219,9 +240,7 @@ class Module(ABC):
         TypeError
             For another dtype.
         """
-        dtype = np.dtype(dtype)
-        if dtype not in (np.float32, np.float64):
-            raise TypeError(f"a model's dtype is float32 or float64, got {dtype}")
+        dtype = check_float_dtype(dtype)
         for parameter in self.parameters():
             parameter.value = parameter.value.astype(dtype)
             parameter.grad = None
@@ -269,16 +288,10 @@ class Module(ABC):
 
         A layer that does not say so itself is tried out on zeros.
         """
-        modes = [(module, module.training) for _, module in self.modules()]
-        dtype = next((parameter.value.dtype for parameter in self.parameters()), np.dtype(np.float32))
-        try:
-            self.eval()
-            with no_grad():
-                shape: Shape = self.forward(np.zeros((1, *input_shape), dtype=dtype)).shape
-                return shape[1:]
-        finally:
-            for module, mode in modes:
-                module.training = mode
+        zeros = np.zeros((1, *check_shape(input_shape)), model_dtype(self))
+        with mode(self, training=False), no_grad():
+            shape: Shape = self.forward(zeros).shape
+            return shape[1:]
 
     def flops(self, input_shape: Shape) -> int:
         """Return the floating point operations of one image's forward pass; a multiply and an add are two."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .checks import check_real
+from .checks import check_number
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
@@ -37,6 +36,13 @@ class Parameter:
     value : ndarray
     grad : ndarray or None
         Of the same shape; set by `Module.backward`.
+
+    Raises
+    ------
+    TypeError
+        If the value is no array.
+    ValueError
+        If there is neither a value nor both a shape and a `draw`, or more than that.
     """
 
     def __init__(
@@ -48,6 +54,8 @@ class Parameter:
     ) -> None:
         if (value is None) == (shape is None or draw is None):
             raise ValueError("a Parameter takes either a value, or a shape and a function that draws it")
+        if value is not None and not isinstance(value, np.ndarray):
+            raise TypeError(f"a Parameter's value must be an ndarray, got {type(value).__name__}: {value!r}")
         self.name = ""
         self._lr_scale = 1.0
         self.grad: Array | None = None
@@ -75,19 +83,12 @@ class Parameter:
 
     @lr_scale.setter
     def lr_scale(self, lr_scale: float) -> None:
-        if not 0 <= check_real("lr_scale", lr_scale) < math.inf:
-            raise ValueError(f"lr_scale must be at least 0 and finite, got {lr_scale}")
-        self._lr_scale = float(lr_scale)
+        self._lr_scale = check_number("lr_scale", lr_scale, at_least=0)
 
     @property
     def size(self) -> int:
         """How many numbers it holds."""
         return int(np.prod(self.shape))
-
-    @property
-    def is_drawn(self) -> bool:
-        """Whether it has a value yet."""
-        return self._value is not None
 
     def draw(self, generator: np.random.Generator) -> None:
         """Draw the value from `generator`, unless there is one."""

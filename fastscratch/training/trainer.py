@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from fastscratch import nn
 from fastscratch.data.dataset import ImageDataset
-from fastscratch.data.image_ops import check_integer
 from fastscratch.data.loader import Loader
 from fastscratch.data.normalization import Normalization
 from fastscratch.losses import Loss
+from fastscratch.nn.checks import check_size
+from fastscratch.nn.module import model_dtype
 from fastscratch.optim import Optimizer
 from fastscratch.training import evaluation, state
 from fastscratch.training.callbacks import Callback
@@ -122,9 +123,9 @@ class Trainer:
         config: Mapping[str, Any] | None = None,
         prefetch: bool | None = None,
     ) -> None:
-        check_integer("batch_size", batch_size, 1)
-        check_integer("seed", seed, 0)
-        check_integer("eval_batch_size", eval_batch_size, 1)
+        check_size("batch_size", batch_size)
+        check_size("seed", seed, at_least=0)
+        check_size("eval_batch_size", eval_batch_size)
         self.callbacks = list(callbacks)
         check_parts(model, criterion, optimizer, schedule, augment, normalization, self.callbacks)
 
@@ -182,7 +183,7 @@ class Trainer:
             After Ctrl-C or SIGTERM, when the batch under way is done and a checkpoint is written. A second signal
             raises KeyboardInterrupt at once.
         """
-        check_integer("epochs", epochs, 1)
+        check_size("epochs", epochs)
         self._take_data(train, valid)
         loader = Loader(
             train,
@@ -190,7 +191,7 @@ class Trainer:
             seed=self.seed,
             augment=self.augment,
             normalization=self._known_normalization(),
-            dtype=evaluation.model_dtype(self.model),
+            dtype=model_dtype(self.model),
             prefetch=self.prefetch,
         )
         self.epochs, self.batches_per_epoch, self.images_per_epoch = int(epochs), len(loader), len(train)
@@ -332,7 +333,7 @@ class Trainer:
         if self.normalization is None:
             self.normalization = Normalization.from_images(train.images)
         some = train.subsample(min(1.0, 5000 / len(train)), seed=0)  # enough to measure what patches look like
-        self.model.adapt(self.normalization.apply(some.images, evaluation.model_dtype(self.model)))
+        self.model.adapt(self.normalization.apply(some.images, model_dtype(self.model)))
         check_adapted(self.model)
 
     def _end_if_signalled(self, written: bool = False) -> None:
