@@ -101,7 +101,7 @@ def load(path: str | os.PathLike[str]) -> Trained:
     ValueError
         If its config or its checkpoint cannot be read, or the two do not belong together.
     """
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     config = read_run_config(path.parent if path.is_file() else path)
     saved = read_model(path)
     model = models.of_config(config, saved.image_shape, len(saved.classes))

@@ -53,6 +53,8 @@ def place(tmp_path_factory):
         ("wrong_type", config | {"epochs": "many"}),
     ):
         (place / name / "config.json").write_text(json.dumps(changed))
+    shutil.copytree(place / "run", place / "homeless")
+    (place / "homeless" / "config.json").write_text(json.dumps(config | {"data": str(place / "gone")}))
     (place / "bad_json" / "config.json").write_text('{"lr": ')
     (place / "list.json").write_text("[1, 2, 3]")
     (place / "huge.json").write_text('{"lr": 1' + 400 * "0" + "}")
@@ -60,6 +62,7 @@ def place(tmp_path_factory):
 
     shutil.copytree(place / "run", place / "two_epochs")
     assert call("train", "--resume", place / "two_epochs", "--epochs", "2")[0] == 0
+    (place / "sheet.png").mkdir()
     (place / "curves").mkdir()
     (place / "curves" / "curves.png").write_text("a picture")
 
@@ -174,6 +177,12 @@ BAD_COMMAND_LINES = {
     ),
     # runs
     "no run to resume": ("train --resume {place}/none", r"there is no run .*none"),
+    "checkpoint to resume": (
+        "train --resume {place}/run/checkpoint.safetensors",
+        r"there is no run .*checkpoint.safetensors: it is a file; name its folder, .*run$",
+    ),
+    "home of nobody": ("evaluate ~no-such-user/run", r"there is no run ~no-such-user/run: no such folder"),
+    "pictures have gone": ("evaluate {place}/homeless", r"there is no folder of images .*gone"),
     "empty folder to resume": ("train --resume {place}/empty", r"empty is not the folder of a run: .* no config.json"),
     "resume without checkpoint": ("train --resume {place}/no_checkpoint", r"epochs in history.jsonl but no checkpoint"),
     "resume with other settings": (
@@ -207,9 +216,22 @@ BAD_COMMAND_LINES = {
     "sheet of nothing": ("data --contact-sheet {place}/never.png", r"--contact-sheet needs --name"),
     "sheet below a file": (
         "data --name {place}/pictures --contact-sheet {place}/note.txt/sheet.png",
-        r"note.txt/sheet.png.*: Not a directory",
+        r"cannot write .*note.txt/sheet.png: .*note.txt is not a folder",
     ),
-    "no folder of images": ("train --data {place}/none/", r"unknown data set .*none'; .*, or the path of a folder"),
+    "sheet in no folder": (
+        "data --name {place}/never --contact-sheet {place}/none/sheet.png",
+        r"cannot write .*none/sheet.png: .*none is not a folder",
+    ),
+    "folder for a sheet": (
+        "data --name {place}/never --contact-sheet {place}/sheet.png",
+        r"cannot write .*sheet.png: it is a folder",
+    ),
+    "sheet of another kind": (
+        "data --name {place}/never --contact-sheet {place}/sheet.jpg",
+        r"--contact-sheet must name a .png file, got .*sheet.jpg'",
+    ),
+    "sheet without a name": ("data --name {place}/never --contact-sheet .png", r"must name a .png file, got '.png'"),
+    "no folder of images": ("train --data {place}/none/", r"there is no folder of images .*none"),
     "no classes": ("train --data {place}/no_classes", r"no_classes/train holds no class folders"),
     "unreadable training image": ("train --data {place}/unreadable", r"unreadable.*0.png"),
     "no test images": ("train --data {place}/one_sided", r"one_sided: train and test must hold the same classes"),

@@ -188,8 +188,10 @@ class ImageDataset:
 
         Raises
         ------
+        TypeError
+            The fraction is no number, or the seed none that NumPy takes.
         ValueError
-            The fraction is outside (0, 1].
+            The fraction is outside (0, 1], or the seed negative.
         """
         if not 0 < fraction <= 1:
             raise ValueError(f"subsample: fraction must be above 0 and at most 1, got {fraction}")

@@ -108,6 +108,11 @@ class Sequential(Module):
             input_shape = layer.output_shape(input_shape)
         return total
 
+    @property
+    def is_fused(self) -> bool:
+        """Whether one kernel stands for several of the layers."""
+        return len(self._steps) < len(self.layers)
+
     def __len__(self) -> int:
         return len(self.layers)
 
@@ -276,8 +281,8 @@ class Residual(Module):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of one image's output, without N."""
-        shape = self.body.output_shape(input_shape)
-        around = check_shape(input_shape) if self.shortcut is None else self.shortcut.output_shape(input_shape)
+        shape = tuple(self.body.output_shape(input_shape))
+        around = check_shape(input_shape) if self.shortcut is None else tuple(self.shortcut.output_shape(input_shape))
         if shape != around:
             raise ValueError(
                 f"a Residual adds arrays of one shape, got {shape} from the body and {around} around it an image: "

@@ -25,6 +25,19 @@ def model_dtype(model: Module) -> np.dtype[Any]:
     return next((parameter.value.dtype for parameter in model.parameters()), np.dtype(np.float32))
 
 
+def check_state(state: Mapping[str, Array], shapes: Mapping[str, Shape], whose: str) -> None:
+    """Raise ValueError, with every fault, unless `state` has the keys and shapes of `shapes`, which are `whose`."""
+    faults = [f"missing {name}" for name in shapes if name not in state]
+    faults += [f"unknown {name}" for name in state if name not in shapes]
+    faults += [
+        f"{name} has shape {np.shape(state[name])}, {whose} has {shape}"
+        for name, shape in shapes.items()
+        if name in state and np.shape(state[name]) != shape
+    ]
+    if faults:
+        raise ValueError(f"the state does not fit the model: {'; '.join(faults)}")
+
+
 @contextmanager
 def mode(model: Module, training: bool) -> Iterator[None]:
     """Put a model into train or eval mode inside a ``with`` block.
@@ -269,15 +282,7 @@ class Module(ABC):
             If keys are missing or unknown, or shapes differ; all of them are named, and nothing is changed.
         """
         targets = {parameter.name: parameter.value for parameter in self.parameters()} | self.buffers()
-        faults = [f"missing {name}" for name in targets if name not in state]
-        faults += [f"unknown {name}" for name in state if name not in targets]
-        faults += [
-            f"{name} has shape {np.shape(state[name])}, the model's has {target.shape}"
-            for name, target in targets.items()
-            if name in state and np.shape(state[name]) != target.shape
-        ]
-        if faults:
-            raise ValueError(f"the state does not fit the model: {'; '.join(faults)}")
+        check_state(state, {name: target.shape for name, target in targets.items()}, "the model's")
         for name, target in targets.items():
             target[...] = state[name]
 
