@@ -105,7 +105,7 @@ def check_number(
         raise TypeError(f"{name} must be a number, got {value!r}")
     number = float(value)
     if not (at_least <= number <= at_most and above < number < below):  # written so that NaN and infinities fail
-        bounds = [("at least", at_least), ("at most", at_most), ("above", above), ("below", below)]
+        bounds = [("at least", at_least), ("above", above), ("at most", at_most), ("below", below)]
         allowed = [f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound)]
         if not allowed or number == math.inf == min(at_most, below):
             allowed.append("finite")
