@@ -85,7 +85,8 @@ def profile(model: Module, images: Array, *, repeats: int = 5) -> list[LayerTime
     check_size("repeats", repeats)
     for name, module in model.modules():
         if isinstance(module, Sequential) and module.is_fused:
-            raise ValueError(f"profile times layers one by one, make the container at {name!r} with fuse=False")
+            container = f"the container at {name!r}" if name else "the model"
+            raise ValueError(f"profile times layers one by one: make {container} with fuse=False")
     leaves = {name: layer for name, layer in model.modules() if not layer.children()}
     clocks: dict[str, _Clock] = defaultdict(_Clock)
     try:

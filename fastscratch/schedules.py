@@ -96,9 +96,13 @@ class Schedule(ABC):
         if set(state) != {"t", "base_lr"}:
             raise ValueError(f"the state of {type(self).__name__} is ['base_lr', 't'], got {sorted(state)}")
         t = check_size("t", state["t"], at_least=0)
-        self.base_lr = check_number("base_lr", state["base_lr"], at_least=0.0)
+        before, self.base_lr = self.base_lr, check_number("base_lr", state["base_lr"], at_least=0.0)
+        try:
+            self.optimizer.lr = self.lr_at(t)
+        except ValueError:
+            self.base_lr = before
+            raise
         self._t = t
-        self.optimizer.lr = self._rate(t)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(t={self._t}, lr={self.optimizer.lr:g})"

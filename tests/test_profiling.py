@@ -44,6 +44,8 @@ def test_a_fused_container_is_refused(images):
     model = nn.Sequential(nn.Residual(nn.Conv2d(3, 4, 3), fused), nn.Flatten(), nn.Linear(1600, 2), seed=0)
     with pytest.raises(ValueError, match=r"make the container at '0\.shortcut' with fuse=False"):
         profile(model, images)
+    with pytest.raises(ValueError, match=r"make the model with fuse=False"):
+        profile(models.baseline((22, 22, 3)), images)
     nothing_to_fuse = nn.Sequential(nn.Flatten(), nn.Linear(22 * 22 * 3, 2), seed=0)
     assert len(profile(nothing_to_fuse, images, repeats=1)) == 2
 

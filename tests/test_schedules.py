@@ -305,6 +305,8 @@ def test_a_rate_that_no_float_holds_is_refused(make):
     before = schedule.state_dict()
     with pytest.raises(ValueError, match="too large for a float at t = 309"):
         schedule.step()
+    with pytest.raises(ValueError, match="too large for a float at t = 400"):
+        schedule.load_state_dict({"t": 400, "base_lr": 2.0})
     assert schedule.state_dict() == before
 
 

@@ -103,7 +103,10 @@ def check_number(
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # of an int that no float holds
+        number = -math.inf if value < 0 else math.inf
     if not (at_least <= number <= at_most and above < number < below):  # written so that NaN and infinities fail
         bounds = [("at least", at_least), ("above", above), ("at most", at_most), ("below", below)]
         allowed = [f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound)]

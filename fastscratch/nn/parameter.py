@@ -54,8 +54,8 @@ class Parameter:
     ) -> None:
         if (value is None) == (shape is None or draw is None):
             raise ValueError("a Parameter takes either a value, or a shape and a function that draws it")
-        if value is not None and not isinstance(value, np.ndarray):
-            raise TypeError(f"a Parameter's value must be an ndarray, got {type(value).__name__}: {value!r}")
+        if value is not None:
+            _check_array(value)
         self.name = ""
         self._lr_scale = 1.0
         self.grad: Array | None = None
@@ -72,6 +72,7 @@ class Parameter:
 
     @value.setter
     def value(self, value: Array) -> None:
+        _check_array(value)
         if value.shape != self.shape:
             raise ValueError(f"parameter {self.name!r} has shape {self.shape}, got {value.shape}")
         self._value = value
@@ -119,3 +120,9 @@ class Parameter:
 
     def __repr__(self) -> str:
         return f"Parameter({self.name!r}, shape={self.shape})"
+
+
+def _check_array(value: Any) -> None:
+    """Raise TypeError unless a parameter's value is an array."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"a Parameter's value must be an ndarray, got {type(value).__name__}: {value!r}")

@@ -185,6 +185,8 @@ def test_no_grad_holds_for_its_own_thread():
         (lambda: nn.BatchNorm2d(3, eps=float("nan")), ValueError, "eps must be above 0, got nan"),
         (lambda: nn.BatchNorm2d(3, eps=math.inf), ValueError, "eps must be above 0 and finite, got inf"),
         (lambda: nn.PatchWhitening(3, eps=math.inf), ValueError, "eps must be above 0 and finite, got inf"),
+        (lambda: nn.BatchNorm2d(3, eps=10**400), ValueError, "eps must be above 0 and finite, got 1000"),
+        (lambda: nn.Dropout(-(10**400)), ValueError, "p must be at least 0 and below 1, got -1000"),
         (lambda: nn.Multiply(math.inf), ValueError, "factor must be finite, got inf"),
         (lambda: nn.Multiply(0), ValueError, "factor must not be 0, got 0"),
         (lambda: nn.Conv2d(True, 4, 3), TypeError, "in_channels must be an int, got True"),

@@ -65,6 +65,8 @@ def test_a_parameter_is_made_of_a_value_or_of_a_way_to_draw_one():
 def test_a_value_is_an_array():
     with pytest.raises(TypeError, match=r"a Parameter's value must be an ndarray, got list: \[1\.0, 2\.0\]"):
         nn.Parameter([1.0, 2.0])
+    with pytest.raises(TypeError, match=r"a Parameter's value must be an ndarray, got float: 1\.0"):
+        nn.Parameter(np.ones(2)).value = 1.0
 
 
 def test_a_gradient_goes_into_the_array_that_is_there():
