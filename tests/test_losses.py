@@ -379,21 +379,12 @@ def test_label_smoothing_out_of_range(loss, bad):
         loss(label_smoothing=bad)
 
 
-@pytest.mark.parametrize(
-    ("bad", "error", "message"),
-    [
-        ([0, 1], TypeError, "probabilities must be floating, got int64"),
-        ([-1.0, 2.0], ValueError, "each row of probabilities must be at least 0 and sum to 1 .* smallest entry is -1"),
-        ([[0.5, 0.5], [math.nan, 1.0]], ValueError, "row 1 sums to nan"),
-        ([0.5, 0.6], ValueError, "row 0 sums to 1.1"),
-        (0.5, ValueError, r"probabilities must be \(\.\.\., K\) with K at least 1, got \(\)"),
-        (np.zeros((3, 0)), ValueError, r"got \(3, 0\)"),
-    ],
-    ids=str,
-)
-def test_entropy_is_of_distributions(bad, error, message):
-    with pytest.raises(error, match=message):
+@pytest.mark.parametrize("bad", [[-1.0, 2.0], [[1.0, 0.0], [math.nan, 1.0]], [0.5, 0.6], 0.5, np.zeros((3, 0))])
+def test_entropy_is_of_distributions(bad):
+    with pytest.raises(ValueError, match=r"each row of probabilities must|\(\.\.\., K\) with K at least 1"):
         entropy(bad)
+    with pytest.raises(TypeError, match="probabilities must be floating, got int64"):
+        entropy([0, 1])
 
 
 @pytest.mark.parametrize("bad", ["0.1", None, True, [0.1]])
