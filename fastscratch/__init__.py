@@ -15,17 +15,36 @@ from . import models, nn
 from .gradcheck import check_layer, gradcheck
 
 if TYPE_CHECKING:
+    from . import data, losses, optim, schedules
     from .training import Trainer
 
 __version__ = "0.1.0"
 
-__all__ = ["Trainer", "check_layer", "gradcheck", "models", "nn", "set_num_threads", "use_backend"]
+__all__ = [
+    "Trainer",
+    "check_layer",
+    "data",
+    "gradcheck",
+    "losses",
+    "models",
+    "nn",
+    "optim",
+    "schedules",
+    "set_num_threads",
+    "use_backend",
+]
 
-_LAZY = {"Trainer": "training"}
-"""What is imported when it is first asked for, so that the import of the package stays light."""
+_LAZY_MODULES = ("data", "losses", "optim", "schedules")
+"""What is imported when it is first asked for, as `Trainer` is, so that the import of the package stays light."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    if name in _LAZY_MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    if name == "Trainer":
+        return importlib.import_module(".training", __name__).Trainer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

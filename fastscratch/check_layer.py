@@ -13,6 +13,7 @@ from .layer_bench import Bench, Check
 from .layer_checks_backward import BACKWARD_CHECKS
 from .layer_checks_forward import FORWARD_CHECKS
 from .nn import Module
+from .nn.checks import check_shape
 
 CHECKS = (*FORWARD_CHECKS, *BACKWARD_CHECKS)
 """All checks, in the order in which they run."""
@@ -190,7 +191,7 @@ def _layer(layer: Module | Callable[[], Module]) -> tuple[Module, Callable[[], M
 
 def _checked_shape(layer: Module, input_shape: tuple[int, ...] | None) -> tuple[int, ...]:
     if input_shape is not None:
-        shape = tuple(input_shape)
+        shape = check_shape(input_shape)
         if not shape or min(shape) < 1:
             raise ValueError(f"input_shape must be the shape of one image without N, sizes from 1, got {shape}")
         return shape

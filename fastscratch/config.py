@@ -1,8 +1,7 @@
 """Everything a training run can be told, as one dataclass; its checks, and its files.
 
-`TrainConfig` is the only schema: the command line's options, the keys of a TOML file and a run's
-``config.json`` are its fields. Nothing here imports a layer or a data set before `TrainConfig.validate`
-needs the known names.
+`TrainConfig` is the only schema: the command line's options, the keys of a TOML file and a run's ``config.json`` are
+its fields. Nothing here imports a layer or a data set before `TrainConfig.validate` needs the known names.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import itertools
 import json
 import math
 import numbers
+import os
 import tomllib
 import types
 import typing
@@ -306,7 +306,7 @@ def _check_ranges(config: TrainConfig) -> None:
 def _check_names(config: TrainConfig) -> None:
     for name, known in known_names().items():
         value = getattr(config, name)
-        if value is None or (name == "data" and ("/" in value or "\\" in value or Path(value).expanduser().is_dir())):
+        if value is None or (name == "data" and (set(value) & set("/\\") or Path(os.path.expanduser(value)).is_dir())):
             continue  # data: a folder of images; data.load says what is wrong with it
         if value not in known:
             extra = ", or a folder of images" if name == "data" else ""
@@ -366,9 +366,8 @@ def read_config(path: str | Path) -> dict[str, Any]:
     OSError
         If it cannot be read.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / CONFIG_FILE
+    path = Path(os.path.expanduser(path))
+    path = path / CONFIG_FILE if path.is_dir() else path
     if path.suffix not in (".toml", ".json"):
         raise ValueError(f"{path}: a config must be a .toml or .json file, or the folder of a run")
     try:
@@ -394,7 +393,8 @@ def read_run_config(folder: Path) -> TrainConfig:
         If its ``config.json`` is not one.
     """
     if not folder.is_dir():
-        raise FileNotFoundError(f"there is no run {folder}: no such folder")
+        fault = f"it is a file; name its folder, {folder.parent}" if folder.exists() else "no such folder"
+        raise FileNotFoundError(f"there is no run {folder}: {fault}")
     if not (folder / CONFIG_FILE).exists():
         raise FileNotFoundError(f"{folder} is not the folder of a run: it holds no {CONFIG_FILE}")
     return TrainConfig.from_mapping(read_config(folder), source=str(folder / CONFIG_FILE)).validate()

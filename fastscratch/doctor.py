@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import fastscratch_kernels
+from fastscratch.training.atomic import nearest_existing
 from fastscratch.training.machine import describe_machine
 
 CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile")
@@ -136,9 +137,7 @@ def _caches() -> Iterator[Finding]:
 
 def _folder(what: str, path: Path) -> Finding:
     """Say whether files can be made in a folder, which need not exist yet."""
-    existing = path
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
+    existing = nearest_existing(path)
     if not existing.is_dir():
         return Finding(f"cache of {what}", f"{path}: {existing} is a file, not a folder", trouble=True)
     if not os.access(existing, os.W_OK | os.X_OK):

@@ -24,10 +24,8 @@ from numpy.typing import ArrayLike, NDArray
 
 import fastscratch_kernels as kernels
 
-from .nn.checks import check_number
+from .nn.checks import FLOATS, check_number
 from .nn.parameter import Array
-
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 SUM_TOLERANCE = 1e-3
 """How far from 1 the sum of a row of soft targets may be."""
@@ -58,7 +56,7 @@ def log_softmax(logits: ArrayLike) -> Array:
     exponential exceeds 1, and the sum is at least 1, so that neither overflow nor log(0) can happen.
     """
     z = np.asarray(logits)
-    if z.dtype not in _FLOATS:
+    if z.dtype not in FLOATS:
         raise TypeError(f"logits must be float32 or float64, got {z.dtype}")
     if z.ndim == 0 or z.shape[-1] == 0:
         raise ValueError(f"logits must be (..., K) with K at least 1, got {z.shape}")
@@ -98,8 +96,20 @@ def entropy(probabilities: ArrayLike) -> NDArray[np.float64]:
     -------
     ndarray of shape (...), float64
         Between 0 (one class is certain) and log K (all are alike).
+
+    Raises
+    ------
+    TypeError
+        If they are not floating.
+    ValueError
+        If there is no class, or a row is no distribution: its sum is 1 within 1e-3.
     """
     q = np.asarray(probabilities)
+    if q.dtype.kind != "f":
+        raise TypeError(f"probabilities must be floating, got {q.dtype}")
+    if q.ndim == 0 or q.shape[-1] == 0:
+        raise ValueError(f"probabilities must be (..., K) with K at least 1, got {q.shape}")
+    _check_distributions("probabilities", q)
     return np.asarray((-q * _log_or_zero(q)).sum(axis=-1, dtype=np.float64))
 
 
@@ -272,13 +282,19 @@ def _distribution(targets: ArrayLike, logits: Array) -> Array:
         q = np.zeros((n, k), logits.dtype)
         q[np.arange(n), ids] = 1.0
         return q
+    _check_distributions("soft targets", targets)
+    return targets.astype(logits.dtype)
+
+
+def _check_distributions(name: str, q: Array) -> None:
+    """Raise ValueError unless the rows of `q`, over its last axis, are at least 0 and of sum 1."""
+    rows = q.reshape(-1, q.shape[-1])
     with np.errstate(invalid="ignore"):  # inf - inf
-        sums = targets.sum(axis=1, dtype=np.float64)
-    fits = (np.abs(sums - 1.0) <= SUM_TOLERANCE) & (targets >= 0).all(axis=1)  # NaN does not
+        sums = rows.sum(axis=1, dtype=np.float64)
+    fits = (np.abs(sums - 1.0) <= SUM_TOLERANCE) & (rows >= 0).all(axis=1)  # NaN does not
     if not fits.all():
         row = int(fits.argmin())
         raise ValueError(
-            f"each row of soft targets must be at least 0 and sum to 1 (to {SUM_TOLERANCE}); "
-            f"row {row} sums to {sums[row]:g}, its smallest entry is {targets[row].min():g}"
+            f"each row of {name} must be at least 0 and sum to 1 (to {SUM_TOLERANCE}); "
+            f"row {row} sums to {sums[row]:g}, its smallest entry is {rows[row].min():g}"
         )
-    return targets.astype(logits.dtype)

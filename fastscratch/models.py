@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import nn
+from .nn.checks import check_shape
 
 if TYPE_CHECKING:
     from .config import TrainConfig
@@ -314,8 +315,9 @@ def _smallest(layers: Callable[[int, int], list[nn.Module]], channels: int) -> i
 
 
 def _checked(input_shape: ImageShape, num_classes: int) -> ImageShape:
-    if len(input_shape) != 3 or min(input_shape) < 1:
-        raise ValueError(f"input_shape must be (H, W, C), each at least 1, got {tuple(input_shape)}")
+    shape = check_shape(input_shape)
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(f"input_shape must be (H, W, C), each at least 1, got {shape}")
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, got {num_classes}")
     return input_shape

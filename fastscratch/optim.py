@@ -221,6 +221,11 @@ class SGD(Optimizer):
     weight_decay : float
         λ, at least 0: the gradient of ``λ/2 ‖θ‖²`` is added to the loss's.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As `Optimizer`; or if `nesterov` lacks a momentum.
+
     Notes
     -----
     With the gradient ``g`` of the values ``θ``::
@@ -273,6 +278,11 @@ class Adam(Optimizer):
     weight_decay : float
         λ, at least 0: the gradient of ``λ/2 ‖θ‖²`` is added to the loss's, and so divided by the gradient's size, too.
         See `AdamW` for the other way.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `Optimizer`.
 
     Notes
     -----

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastscratch.nn import Module
+from fastscratch.nn import Module, Sequential
+from fastscratch.nn.checks import check_size
+from fastscratch.nn.module import mode
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -75,28 +77,31 @@ def profile(model: Module, images: Array, *, repeats: int = 5) -> list[LayerTime
 
     Raises
     ------
+    TypeError
+        If `repeats` is no int.
     ValueError
-        If `repeats` is below 1.
+        If `repeats` is below 1, or one kernel stands for several layers, whose times would be one.
     """
-    if repeats < 1:
-        raise ValueError(f"repeats must be at least 1, got {repeats}")
+    check_size("repeats", repeats)
+    for name, module in model.modules():
+        if isinstance(module, Sequential) and module.is_fused:
+            container = f"the container at {name!r}" if name else "the model"
+            raise ValueError(f"profile times layers one by one: make {container} with fuse=False")
     leaves = {name: layer for name, layer in model.modules() if not layer.children()}
     clocks: dict[str, _Clock] = defaultdict(_Clock)
-    was_training = model.training
-    model.train()
     try:
         for name, layer in leaves.items():
             # An attribute of the instance hides the method of its class, until it is deleted below.
             vars(layer).update(_timed(layer, clocks[name]))
         rng = np.random.default_rng(0)
-        for _ in range(repeats + 1):
-            y = model.forward(images)
-            model.backward(np.asarray(rng.standard_normal(y.shape), y.dtype), input_grad=False)
+        with mode(model, training=True):
+            for _ in range(repeats + 1):
+                y = model.forward(images)
+                model.backward(np.asarray(rng.standard_normal(y.shape), y.dtype), input_grad=False)
     finally:
         for layer in leaves.values():
             for method in ("forward", "backward"):
                 vars(layer).pop(method, None)
-        model.train(was_training)
     return [_summary(name, layer, clocks[name]) for name, layer in leaves.items() if clocks[name].forward]
 
 

@@ -35,12 +35,12 @@ from fastscratch.training import (
     collect_metrics,
     write_metrics,
 )
-from fastscratch.training.atomic import write_atomically
+from fastscratch.training.atomic import nearest_existing, write_atomically
 
 HISTORY_FILE = "history.jsonl"
 METRICS_FILE = "metrics.json"
 CURVES_FILE = "curves.png"
-RUN_FILES = (CONFIG_FILE, HISTORY_FILE, METRICS_FILE, checkpoint.FILE_NAME)
+RUN_FILES = (CONFIG_FILE, HISTORY_FILE, METRICS_FILE, checkpoint.FILE_NAME, CURVES_FILE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +119,7 @@ def start(config: TrainConfig, *, callbacks: Sequence[Callback] = (), whole: Tra
         If the kernels asked for by name cannot be had.
     """
     _check_places(config.validate())
-    config = _with_absolute_data(config)
+    config = _with_real_places(config)
     if config.resume is not None:
         check_resumable(config, Path(config.resume))
     elif config.out is not None:
@@ -152,6 +152,8 @@ def start(config: TrainConfig, *, callbacks: Sequence[Callback] = (), whole: Tra
     )
     if (folder / checkpoint.FILE_NAME).exists():
         trainer.resume(folder)
+        if config.epochs < (finished := trainer.state.epoch):
+            raise ValueError(f"epochs must be at least {finished}, those that {folder} has, got {config.epochs}")
     write_atomically(folder / CONFIG_FILE, (json.dumps(config.to_mapping(), indent=2) + "\n").encode())
     return Run(config, folder, train, valid, trainer)
 
@@ -238,9 +240,7 @@ def check_free(folder: Path) -> None:
         raise FileExistsError(
             f"{folder} holds a run already ({taken[0]}); go on with it by --resume {folder}, or choose another --out"
         )
-    existing = folder
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
+    existing = nearest_existing(folder)
     if not existing.is_dir():
         raise NotADirectoryError(f"cannot write to {folder}: {existing} is not a folder")
     if not os.access(existing, os.W_OK | os.X_OK):
@@ -281,11 +281,13 @@ def _check_places(config: TrainConfig) -> None:
             raise ValueError(f"{name} must not be empty; the current folder is '.'")
 
 
-def _with_absolute_data(config: TrainConfig) -> TrainConfig:
-    """Replace a folder of images by its absolute path, so that the run can be resumed from anywhere."""
-    if config.data in known_names()["data"]:
-        return config
-    return dataclasses.replace(config, data=str(Path(config.data).expanduser().resolve()))
+def _with_real_places(config: TrainConfig) -> TrainConfig:
+    """Replace ~ in folders by the user's, and a folder of images by its absolute path, for a resume from anywhere."""
+    places = {name: getattr(config, name) for name in ("out", "resume")}
+    expanded = {name: os.path.expanduser(place) for name, place in places.items() if place is not None}
+    if config.data not in known_names()["data"]:
+        expanded["data"] = str(Path(os.path.expanduser(config.data)).resolve())
+    return dataclasses.replace(config, **expanded)
 
 
 def _make_folder(config: TrainConfig) -> Path:

@@ -35,20 +35,27 @@ class Schedule(ABC):
         What t counts.
     base_lr : float
         The optimizer's learning rate when the schedule was made.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `optimizer` is none, or a setting of the subclass is of the wrong kind or out of range.
     """
 
     interval: ClassVar[Literal["epoch", "step"]]
 
     def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"a schedule takes an Optimizer, got {type(optimizer).__name__}: {optimizer!r}")
         self.optimizer = optimizer
         self.base_lr = optimizer.lr
         self._t = 0
         optimizer.lr = self._rate(0)
 
     def step(self) -> None:
-        """Go on to the next t, and set the optimizer's learning rate."""
+        """Go on to the next t, and set the optimizer's learning rate; raises as `lr_at`."""
+        self.optimizer.lr = self.lr_at(self._t + 1)
         self._t += 1
-        self.optimizer.lr = self._rate(self._t)
 
     def lr_at(self, t: int) -> float:
         """Return the learning rate at epoch or step `t`, counted from 0; nothing is set.
@@ -56,11 +63,17 @@ class Schedule(ABC):
         Raises
         ------
         ValueError
-            If `t` is negative.
+            If `t` is negative, or the rate too large for a float.
         """
         if t < 0:
             raise ValueError(f"t is at least 0, got {t}")
-        return self._rate(t)
+        try:
+            rate = self._rate(t)
+        except OverflowError:
+            rate = math.inf
+        if rate == math.inf:
+            raise ValueError(f"the learning rate of {type(self).__name__} is too large for a float at t = {t}")
+        return rate
 
     @abstractmethod
     def _rate(self, t: int) -> float:
@@ -83,9 +96,13 @@ class Schedule(ABC):
         if set(state) != {"t", "base_lr"}:
             raise ValueError(f"the state of {type(self).__name__} is ['base_lr', 't'], got {sorted(state)}")
         t = check_size("t", state["t"], at_least=0)
-        self.base_lr = check_number("base_lr", state["base_lr"], at_least=0.0)
+        before, self.base_lr = self.base_lr, check_number("base_lr", state["base_lr"], at_least=0.0)
+        try:
+            self.optimizer.lr = self.lr_at(t)
+        except ValueError:
+            self.base_lr = before
+            raise
         self._t = t
-        self.optimizer.lr = self._rate(t)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(t={self._t}, lr={self.optimizer.lr:g})"
@@ -98,6 +115,11 @@ class ConstantLR(Schedule):
     ----------
     optimizer : Optimizer
         See `Schedule`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, or out of range.
     """
 
     interval = "epoch"
@@ -117,6 +139,11 @@ class StepLR(Schedule):
         Epochs between two decays, at least 1.
     gamma : float
         Factor γ of a decay, above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, or out of range.
     """
 
     interval = "epoch"
@@ -141,6 +168,11 @@ class MultiStepLR(Schedule):
         Epochs of the decays, at least 1, increasing; epoch t, counted from 0, is the first with the lower rate.
     gamma : float
         Factor γ of a decay, above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, or out of range.
     """
 
     interval = "epoch"
@@ -169,6 +201,11 @@ class CosineLR(Schedule):
         Steps W of the rise, from 0 to T - 1. While Adam's means are still of few gradients, small steps are safer.
     final_lr : float
         At least 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, or out of range.
 
     Notes
     -----
@@ -220,6 +257,11 @@ class OneCycleLR(Schedule):
         The first rate is ``max_lr / div_factor``; at least 1.
     final_div_factor : float
         The last rate is the first one divided by this; at least 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, or out of range.
 
     Notes
     -----

@@ -76,10 +76,12 @@ class Trained:
 
         Raises
         ------
+        TypeError
+            If the images are no array of uint8.
         ValueError
             If the images are of another shape.
         """
-        if images.shape[1:] != self.image_shape:
+        if isinstance(images, np.ndarray) and images.shape[1:] != self.image_shape:
             raise ValueError(f"the network takes images of {_by(self.image_shape)}, got an array of {images.shape}")
         return evaluation.predict(self.model, images, self.normalization)
 
@@ -99,7 +101,7 @@ def load(path: str | os.PathLike[str]) -> Trained:
     ValueError
         If its config or its checkpoint cannot be read, or the two do not belong together.
     """
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     config = read_run_config(path.parent if path.is_file() else path)
     saved = read_model(path)
     model = models.of_config(config, saved.image_shape, len(saved.classes))

@@ -121,8 +121,8 @@ class MeanOverBatch(Sound):
 class ZeroGradients(Sound):
     def backward(self, dy, input_grad=True):
         dx = super().backward(dy, input_grad)
-        self.weight.set_grad(0)
-        self.bias.set_grad(0)
+        self.weight.set_grad(np.zeros(C))
+        self.bias.set_grad(np.zeros(C))
         return dx
 
 

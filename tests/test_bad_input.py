@@ -53,10 +53,18 @@ def place(tmp_path_factory):
         ("wrong_type", config | {"epochs": "many"}),
     ):
         (place / name / "config.json").write_text(json.dumps(changed))
+    shutil.copytree(place / "run", place / "homeless")
+    (place / "homeless" / "config.json").write_text(json.dumps(config | {"data": str(place / "gone")}))
     (place / "bad_json" / "config.json").write_text('{"lr": ')
     (place / "list.json").write_text("[1, 2, 3]")
     (place / "huge.json").write_text('{"lr": 1' + 400 * "0" + "}")
     (place / "deep.json").write_text(100_000 * "[")
+
+    shutil.copytree(place / "run", place / "two_epochs")
+    assert call("train", "--resume", place / "two_epochs", "--epochs", "2")[0] == 0
+    (place / "sheet.png").mkdir()
+    (place / "curves").mkdir()
+    (place / "curves" / "curves.png").write_text("a picture")
 
     # Config files
     (place / "broken.toml").write_text("epochs = \n")
@@ -163,8 +171,18 @@ BAD_COMMAND_LINES = {
     "out below a file": ("train --data {place}/pictures --out {place}/note.txt/run", r"cannot write to .*note.txt"),
     "out is a file": ("train --data {place}/pictures --out {place}/note.txt", r"cannot write to .*note.txt is not a"),
     "out holds a run": ("train --data {place}/pictures --out {place}/run", r"run holds a run already .*--resume"),
+    "out holds curves": (
+        "train --data {place}/pictures --out {place}/curves",
+        r"curves holds a run already \(curves.png\)",
+    ),
     # runs
     "no run to resume": ("train --resume {place}/none", r"there is no run .*none"),
+    "checkpoint to resume": (
+        "train --resume {place}/run/checkpoint.safetensors",
+        r"there is no run .*checkpoint.safetensors: it is a file; name its folder, .*run$",
+    ),
+    "home of nobody": ("evaluate ~no-such-user/run", r"there is no run ~no-such-user/run: no such folder"),
+    "pictures have gone": ("evaluate {place}/homeless", r"there is no folder of images .*gone"),
     "empty folder to resume": ("train --resume {place}/empty", r"empty is not the folder of a run: .* no config.json"),
     "resume without checkpoint": ("train --resume {place}/no_checkpoint", r"epochs in history.jsonl but no checkpoint"),
     "resume with other settings": (
@@ -172,6 +190,10 @@ BAD_COMMAND_LINES = {
         r"cannot resume .*run with other settings: lr is 0.001 there, 0.5 here; seed is 0 there, 3 here",
     ),
     "resume elsewhere": ("train --resume {place}/run --out {place}/other", r"a resumed run stays in its folder"),
+    "resume to fewer epochs": (
+        "train --resume {place}/two_epochs --epochs 1",
+        r"epochs must be at least 2, those that .*two_epochs has, got 1",
+    ),
     "resume truncated": (
         "train --resume {place}/truncated",
         r"checkpoint .* cannot be read: it is truncated or damaged",
@@ -194,9 +216,22 @@ BAD_COMMAND_LINES = {
     "sheet of nothing": ("data --contact-sheet {place}/never.png", r"--contact-sheet needs --name"),
     "sheet below a file": (
         "data --name {place}/pictures --contact-sheet {place}/note.txt/sheet.png",
-        r"note.txt/sheet.png.*: Not a directory",
+        r"cannot write .*note.txt/sheet.png: .*note.txt is not a folder",
     ),
-    "no folder of images": ("train --data {place}/none/", r"unknown data set .*none'; .*, or the path of a folder"),
+    "sheet in no folder": (
+        "data --name {place}/never --contact-sheet {place}/none/sheet.png",
+        r"cannot write .*none/sheet.png: .*none is not a folder",
+    ),
+    "folder for a sheet": (
+        "data --name {place}/never --contact-sheet {place}/sheet.png",
+        r"cannot write .*sheet.png: it is a folder",
+    ),
+    "sheet of another kind": (
+        "data --name {place}/never --contact-sheet {place}/sheet.jpg",
+        r"--contact-sheet must name a .png file, got .*sheet.jpg'",
+    ),
+    "sheet without a name": ("data --name {place}/never --contact-sheet .png", r"must name a .png file, got '.png'"),
+    "no folder of images": ("train --data {place}/none/", r"there is no folder of images .*none"),
     "no classes": ("train --data {place}/no_classes", r"no_classes/train holds no class folders"),
     "unreadable training image": ("train --data {place}/unreadable", r"unreadable.*0.png"),
     "no test images": ("train --data {place}/one_sided", r"one_sided: train and test must hold the same classes"),
@@ -299,6 +334,7 @@ def test_a_real_process_writes_one_line_too(place):
         (lambda place: load(place / "truncated"), ValueError, "truncated or damaged"),
         (lambda place: load(place / "empty"), OSError, r"holds no config\.json"),
         (lambda place: load(place / "run").predict(np.zeros((1, 8, 8, 3), np.uint8)), ValueError, "24 x 24 x 3, got"),
+        (lambda place: load(place / "run").predict([[1]]), TypeError, "images must be an ndarray .* got list"),
         (lambda place: read_picture(place / "note.txt", (24, 24, 3)), ValueError, "is not a picture"),
         (lambda place: read_picture(place / "half.png", (24, 24, 2)), ValueError, "1 or 3 channels"),
     ],

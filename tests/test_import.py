@@ -54,6 +54,15 @@ def test_the_public_names_are_there():
     assert len(run_python(code).split()) == 1
 
 
+@pytest.mark.parametrize("name", ["data", "losses", "optim", "schedules", "Trainer"])
+def test_a_name_is_imported_when_it_is_asked_for(name):
+    code = (
+        "import sys, fastscratch as fs; modules = {'fastscratch.training', f'fastscratch.{name}'} & sys.modules.keys();"
+        "print(name in dir(fs), getattr(fs, name) is not None, *modules - {'fastscratch.losses', 'fastscratch.optim'})"
+    )
+    assert run_python(f"name = {name!r}; {code}") == "True True"
+
+
 def test_an_unknown_name_is_an_attribute_error():
     assert "no attribute 'Trainor'" in run_python(
         "import fastscratch\ntry: fastscratch.Trainor\nexcept AttributeError as error: print(error)"

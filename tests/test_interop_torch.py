@@ -225,6 +225,14 @@ def test_a_file_that_is_none_is_refused(tmp_path):
         load_weights(tmp_path / "nowhere", model)
 
 
+def test_a_file_of_bfloat16_is_refused(tmp_path):
+    model = nn.Linear(2, 3)
+    weights = {"weight": torch.zeros(3, 2, dtype=torch.bfloat16), "bias": torch.zeros(3)}
+    safetensors.torch.save_file(weights, tmp_path / "half")
+    with pytest.raises(ValueError, match="a type that NumPy does not have, 'BF16'; allowed are F64,"):
+        load_weights(tmp_path / "half", model)
+
+
 def test_a_file_of_another_model_is_refused_and_nothing_changes(tmp_path):
     save_weights(tmp_path / "other", nn.Linear(3, 3))
     model = nn.Linear(2, 3)

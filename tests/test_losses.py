@@ -379,6 +379,14 @@ def test_label_smoothing_out_of_range(loss, bad):
         loss(label_smoothing=bad)
 
 
+@pytest.mark.parametrize("bad", [[-1.0, 2.0], [[1.0, 0.0], [math.nan, 1.0]], [0.5, 0.6], 0.5, np.zeros((3, 0))])
+def test_entropy_is_of_distributions(bad):
+    with pytest.raises(ValueError, match=r"each row of probabilities must|\(\.\.\., K\) with K at least 1"):
+        entropy(bad)
+    with pytest.raises(TypeError, match="probabilities must be floating, got int64"):
+        entropy([0, 1])
+
+
 @pytest.mark.parametrize("bad", ["0.1", None, True, [0.1]])
 def test_label_smoothing_of_another_type(bad):
     with pytest.raises(TypeError, match="label_smoothing must be a number, got"):

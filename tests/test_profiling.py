@@ -38,11 +38,25 @@ def test_layers_inside_a_residual_are_timed_alone(images):
     assert names == ["0.body.0", "0.body.1", "1", "2"]
 
 
+def test_a_fused_container_is_refused(images):
+    """Its kernels stand for several layers, which would be left out of the table."""
+    fused = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    model = nn.Sequential(nn.Residual(nn.Conv2d(3, 4, 3), fused), nn.Flatten(), nn.Linear(1600, 2), seed=0)
+    with pytest.raises(ValueError, match=r"make the container at '0\.shortcut' with fuse=False"):
+        profile(model, images)
+    with pytest.raises(ValueError, match=r"make the model with fuse=False"):
+        profile(models.baseline((22, 22, 3)), images)
+    nothing_to_fuse = nn.Sequential(nn.Flatten(), nn.Linear(22 * 22 * 3, 2), seed=0)
+    assert len(profile(nothing_to_fuse, images, repeats=1)) == 2
+
+
 def test_the_model_is_left_as_it_was(images):
     model = models.baseline((22, 22, 3), fuse=False).eval()
+    model.layers[1].train()
     before = model.state_dict()
     profile(model, images, repeats=1)
     assert not model.training
+    assert model.layers[1].training
     assert all("forward" not in vars(layer) and "backward" not in vars(layer) for layer in model.layers)
     after = model.state_dict()
     assert all(np.array_equal(before[name], after[name]) for name in before)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from fastscratch import optim, schedules
+from fastscratch import nn, optim, schedules
 from fastscratch.nn.parameter import Parameter
 from fastscratch.schedules import SCHEDULES, ConstantLR, CosineLR, MultiStepLR, OneCycleLR, StepLR
 
@@ -276,7 +276,7 @@ BAD_SETTINGS = {
     "only warm-up": (lambda o: CosineLR(o, 9, 9), ValueError, "warmup_steps must be below total_steps 9, got 9"),
     "final_lr": (lambda o: CosineLR(o, 9, final_lr=-0.1), ValueError, "final_lr must be at least 0, got -0.1"),
     "max_lr 0": (lambda o: OneCycleLR(o, 0.0, 9), ValueError, "max_lr must be above 0, got 0.0"),
-    "max_lr inf": (lambda o: OneCycleLR(o, math.inf, 9), ValueError, "max_lr must be above 0, got inf"),
+    "max_lr inf": (lambda o: OneCycleLR(o, math.inf, 9), ValueError, "max_lr must be above 0 and finite, got inf"),
     "cycle over 0": (lambda o: OneCycleLR(o, 0.1, 0), ValueError, "total_steps must be at least 1, got 0"),
     "pct_start 1": (lambda o: OneCycleLR(o, 1, 9, 1.0), ValueError, "pct_start must be at least 0 and below 1, got 1"),
     "pct_start -0.1": (lambda o: OneCycleLR(o, 1, 9, -0.1), ValueError, "pct_start must be at least 0 and below 1"),
@@ -293,6 +293,28 @@ def test_bad_settings_are_refused_and_leave_the_optimizer_alone(name):
         make(untouched)
     assert "\n" not in str(caught.value)
     assert untouched.lr == BASE
+
+
+@pytest.mark.parametrize("make", [lambda o: StepLR(o, 1, gamma=10), lambda o: MultiStepLR(o, range(1, 402), gamma=10)])
+def test_a_rate_that_no_float_holds_is_refused(make):
+    schedule = make(optimizer())
+    with pytest.raises(ValueError, match=r"learning rate of .* is too large for a float at t = 400"):
+        schedule.lr_at(400)
+    for _ in range(308):
+        schedule.step()
+    before = schedule.state_dict()
+    with pytest.raises(ValueError, match="too large for a float at t = 309"):
+        schedule.step()
+    with pytest.raises(ValueError, match="too large for a float at t = 400"):
+        schedule.load_state_dict({"t": 400, "base_lr": 2.0})
+    assert schedule.state_dict() == before
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_is_of_an_optimizer(name):
+    options = {"step": [1], "multistep": [[1]], "cosine": [9], "onecycle": [0.1, 9]}
+    with pytest.raises(TypeError, match="a schedule takes an Optimizer, got ReLU: "):
+        SCHEDULES[name](nn.ReLU(), *options.get(name, []))
 
 
 def test_time_does_not_run_backwards():

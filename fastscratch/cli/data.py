@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ def run(argv: Sequence[str], prog: str) -> int:
     options = parse(Options, argv, prog=prog)
     if options.contact_sheet is not None and options.name is None:
         raise ValueError("--contact-sheet needs --name, the data set to show")
+    sheet = None if options.contact_sheet is None else _checked_sheet(options.contact_sheet)
 
     from fastscratch import data
 
@@ -52,9 +54,23 @@ def run(argv: Sequence[str], prog: str) -> int:
     train, test = data.load(options.name)
     _print_table([train, test])
     print(f"{train.num_classes} classes: {', '.join(train.classes)}")
-    if options.contact_sheet is not None:
-        _write_sheet(train, Path(options.contact_sheet))
+    if sheet is not None:
+        _write_sheet(train, sheet)
     return 0
+
+
+def _checked_sheet(name: str) -> Path:
+    """Return the file of a contact sheet; raise before images are loaded if it cannot be written."""
+    path = Path(os.path.expanduser(name))
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"--contact-sheet must name a .png file, got {name!r}")
+    if path.is_dir():
+        raise IsADirectoryError(f"cannot write {path}: it is a folder")
+    if not path.parent.is_dir():
+        raise NotADirectoryError(f"cannot write {path}: {path.parent} is not a folder")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"cannot write {path}: no permission to make files in {path.parent}")
+    return path
 
 
 def _print_table(parts: list[ImageDataset]) -> None:

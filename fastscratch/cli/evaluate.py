@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 from tyro.conf import Positional
 
@@ -52,7 +51,7 @@ def run(argv: Sequence[str], prog: str) -> int:
     from fastscratch.cli.tables import percent, show
     from fastscratch.trained import load
 
-    trained = load(Path(options.run))
+    trained = load(options.run)
     config = dataclasses.replace(trained.config, backend=options.backend, threads=options.threads)
     if options.data is not None:
         config = dataclasses.replace(config, data=options.data, subsample=1.0, validation=0.0)

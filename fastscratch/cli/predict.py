@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from tyro.conf import Positional
 
@@ -44,8 +44,9 @@ def run(argv: Sequence[str], prog: str) -> int:
     from fastscratch.pictures import read_picture
     from fastscratch.trained import load
 
-    trained = load(Path(options.run))
-    images = np.stack([read_picture(path, trained.image_shape) for path in options.images])  # (N, H, W, C)
+    trained = load(options.run)
+    pictures = [read_picture(os.path.expanduser(path), trained.image_shape) for path in options.images]
+    images = np.stack(pictures)  # (N, H, W, C)
     for path, probabilities in zip(options.images, trained.predict(images), strict=True):
         best = np.argsort(-probabilities, kind="stable")[: options.top]
         print(f"{path}:")  # not as the table's title, which would be broken to its width

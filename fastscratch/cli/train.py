@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ def read_options(argv: Sequence[str], prog: str) -> TrainConfig:
     if given.resume is not None and given.config is not None:
         raise UsageError("give --resume or --config, not both: a resumed run has a config of its own")
     if given.resume is not None:
-        base = dataclasses.replace(read_run_config(Path(given.resume)), resume=given.resume)
+        base = dataclasses.replace(read_run_config(Path(os.path.expanduser(given.resume))), resume=given.resume)
     elif given.config is not None:
         base = TrainConfig.from_mapping(read_config(given.config), source=given.config)
     else:

@@ -47,7 +47,7 @@ def root(path: str | os.PathLike[str] | None = None) -> Path:
         import pooch
 
         chosen = pooch.os_cache("fastscratch")
-    folder = Path(chosen).expanduser()
+    folder = Path(os.path.expanduser(chosen))
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"the data root must be a folder, {folder} is a file")
     return folder

@@ -7,6 +7,7 @@ order, and hands them to the function of `image_ops` or `resample` that does the
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,8 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastscratch.data.image_ops import check_images, check_integer, cutout, horizontal_flip, pad_crop, vertical_flip
+from fastscratch.data.image_ops import check_images, cutout, horizontal_flip, pad_crop, vertical_flip
 from fastscratch.data.resample import check_kernel_size, gaussian_blur, rotate
+from fastscratch.nn.checks import check_number, check_size
 
 __all__ = [
     "AUGMENTATIONS",
@@ -57,6 +59,22 @@ class Transform(Protocol):
         ...
 
 
+def check_transform(name: str, transform: object) -> None:
+    """Raise TypeError unless `transform` can be called with images and a Generator; what makes one cannot."""
+    # A class is callable, but makes a transform; so is what AUGMENTATIONS holds.
+    fits = callable(transform) and not isinstance(transform, type)
+    if fits:
+        try:
+            inspect.signature(transform).bind(None, None)  # type: ignore[arg-type]  # it is callable
+        except TypeError:
+            fits = False
+        except ValueError:  # compiled functions may have no signature
+            pass
+    if not fits:
+        hint = "; make it first, by calling it" if callable(transform) else ""
+        raise TypeError(f"{name} must be callable as (images, rng), got {transform!r}{hint}")
+
+
 @dataclass(frozen=True)
 class HorizontalFlip:
     """Mirror each image left to right with probability `p`.
@@ -75,7 +93,7 @@ class HorizontalFlip:
     p: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_number("p", self.p, 0, 1)
+        check_number("p", self.p, at_least=0, at_most=1)
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Draw B numbers and mirror; see `Transform` and `horizontal_flip`."""
@@ -101,7 +119,7 @@ class VerticalFlip:
     p: float = 0.5
 
     def __post_init__(self) -> None:
-        _check_number("p", self.p, 0, 1)
+        check_number("p", self.p, at_least=0, at_most=1)
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Draw B numbers and mirror; see `Transform` and `vertical_flip`."""
@@ -127,7 +145,7 @@ class Rotation:
     degrees: float
 
     def __post_init__(self) -> None:
-        _check_number("degrees", self.degrees, 0, 180)
+        check_number("degrees", self.degrees, at_least=0, at_most=180)
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Draw B angles and rotate; see `Transform` and `rotate`."""
@@ -160,8 +178,8 @@ class GaussianBlur:
         if not isinstance(self.sigma, tuple | list) or len(self.sigma) != 2:
             raise TypeError(f"sigma must be a pair (lowest, highest), got {self.sigma!r}")
         for value in self.sigma:
-            _check_number("sigma", value, 0, np.inf)
-        if not 0 < self.sigma[0] <= self.sigma[1] < np.inf:
+            check_number("sigma", value)
+        if not 0 < self.sigma[0] <= self.sigma[1]:
             raise ValueError(f"sigma must be (lowest, highest) with 0 < lowest <= highest, got {self.sigma}")
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
@@ -188,7 +206,7 @@ class PadCrop:
     padding: int = 4
 
     def __post_init__(self) -> None:
-        check_integer("padding", self.padding, 0)
+        check_size("padding", self.padding, at_least=0)
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Draw B pairs (top, left) and cut; see `Transform` and `pad_crop`."""
@@ -216,7 +234,7 @@ class Cutout:
     size: int = 8
 
     def __post_init__(self) -> None:
-        check_integer("size", self.size, 1)
+        check_size("size", self.size)
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Draw B pairs (row, column) and black out; see `Transform` and `cutout`."""
@@ -245,8 +263,7 @@ class Compose:
     def __post_init__(self) -> None:
         transforms = tuple(self.transforms)
         for transform in transforms:
-            if not callable(transform):
-                raise TypeError(f"a transform must be callable as (images, rng), got {transform!r}")
+            check_transform("a transform", transform)
         object.__setattr__(self, "transforms", transforms)
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
@@ -270,11 +287,3 @@ AUGMENTATIONS: dict[str, Callable[[], Transform]] = {
     "rotation": lambda: Rotation(30),
     "blur": lambda: GaussianBlur(3, (0.1, 0.25)),
 }
-
-
-def _check_number(name: str, value: object, lowest: float, highest: float) -> None:
-    """Raise TypeError unless `value` is a real number, ValueError unless ``lowest <= value <= highest``."""
-    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not lowest <= value <= highest:  # not so for NaN
-        raise ValueError(f"{name} must be from {lowest} to {highest}, got {value}")

@@ -76,8 +76,11 @@ def load(name: str | os.PathLike[str], root: str | os.PathLike[str] | None = Non
     ------
     ValueError
         The name is unknown, or a file is damaged; the message names it. "auto" does not pass over a damaged CIFAR-10.
-    FileNotFoundError
-        Files are missing; `DatasetNotFoundError` if it is the whole set, and it cannot be downloaded.
+    FileNotFoundError, NotADirectoryError
+        Files or the folder are missing, or it is a file; `DatasetNotFoundError` if it is the whole of a named set, and
+        it cannot be downloaded.
+    TypeError
+        The name is neither a string nor a path.
     """
     if not isinstance(name, str | os.PathLike):
         raise TypeError(f"a data set is named by a string or a path, got {name!r}")
@@ -85,9 +88,13 @@ def load(name: str | os.PathLike[str], root: str | os.PathLike[str] | None = Non
         return DATASETS[str(name)](root)
     if name == "auto":
         return _load_auto(root)
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     if str(name) and path.is_dir():
         return folder.load(path)
+    if isinstance(name, os.PathLike) or "/" in name or os.sep in name:
+        if path.exists():
+            raise NotADirectoryError(f"{path} is a file, not a folder of images")
+        raise FileNotFoundError(f"there is no folder of images {path}")
     raise ValueError(f"unknown data set {str(name)!r}; known: auto, {', '.join(DATASETS)}, or the path of a folder")
 
 

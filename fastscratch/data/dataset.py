@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastscratch.nn.checks import check_number
+
 MAX_CHANNELS = 4  # gray, gray + alpha, RGB, RGBA
 MAX_UNNAMED_CLASSES = 1000
 
@@ -188,11 +190,12 @@ class ImageDataset:
 
         Raises
         ------
+        TypeError
+            The fraction is no number, or the seed none that NumPy takes.
         ValueError
-            The fraction is outside (0, 1].
+            The fraction is outside (0, 1], or the seed negative.
         """
-        if not 0 < fraction <= 1:
-            raise ValueError(f"subsample: fraction must be above 0 and at most 1, got {fraction}")
+        check_number("subsample: fraction", fraction, above=0, at_most=1)
         if fraction == 1:
             return self
         return self.subset(self._draw_per_class(fraction, seed, at_least=1))
@@ -214,11 +217,12 @@ class ImageDataset:
 
         Raises
         ------
+        TypeError
+            The fraction is no number, or the seed none that NumPy takes.
         ValueError
-            The fraction is outside (0, 1), or leaves one of the two parts empty.
+            The fraction is outside (0, 1), or leaves one of the two parts empty, or the seed is negative.
         """
-        if not 0 < fraction < 1:
-            raise ValueError(f"split: fraction must lie between 0 and 1, got {fraction}")
+        check_number("split: fraction", fraction, above=0, below=1)
         aside = np.zeros(len(self), dtype=bool)
         aside[self._draw_per_class(fraction, seed, at_least=0)] = True
         if not aside.any() or aside.all():

@@ -39,7 +39,7 @@ def load(path: str | os.PathLike[str]) -> tuple[ImageDataset, ImageDataset]:
     ValueError
         A class is empty or in one part only, pictures differ in size, or one cannot be read; the message names it.
     """
-    folder = Path(path).expanduser()
+    folder = Path(os.path.expanduser(path))
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
     for part in ("train", "test"):

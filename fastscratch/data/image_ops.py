@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import fastscratch_kernels as kernels
+from fastscratch.nn.checks import check_size
 
-__all__ = ["check_images", "check_integer", "cutout", "horizontal_flip", "pad_crop", "per_image", "vertical_flip"]
+__all__ = ["check_images", "cutout", "horizontal_flip", "pad_crop", "per_image", "vertical_flip"]
 
 DTYPES = (np.uint8, np.float32, np.float64)
 
@@ -104,7 +105,7 @@ def pad_crop(images: NDArray[Any], tops: ArrayLike, lefts: ArrayLike, padding: i
         If a shape does not fit, the padding is negative or too large, or a cut leaves the padded image.
     """
     check_images(images)
-    check_integer("padding", padding, 0)
+    check_size("padding", padding, at_least=0)
     height, width = images.shape[1:3]
     if padding >= min(height, width):
         raise ValueError(
@@ -149,7 +150,7 @@ def cutout(images: NDArray[Any], rows: ArrayLike, columns: ArrayLike, size: int)
     T. DeVries and G. W. Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout" (2017).
     """
     check_images(images)
-    check_integer("size", size, 1)
+    check_size("size", size)
     height, width = images.shape[1:3]
     if size > min(height, width):
         raise ValueError(f"cutout of {size} x {size} does not fit images of {height} x {width} pixels")
@@ -186,14 +187,6 @@ def check_images(images: NDArray[Any]) -> None:
         raise TypeError(f"images must be uint8, float32 or float64, got {images.dtype}")
     if images.ndim != 4 or 0 in images.shape[1:]:
         raise ValueError(f"images must be a batch (B, H, W, C) with H, W, C >= 1, got shape {images.shape}")
-
-
-def check_integer(name: str, value: object, minimum: int) -> None:
-    """Raise TypeError unless `value` is an integer, ValueError if it is below `minimum`."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    if value < minimum:
-        raise ValueError(f"{name} must be >= {minimum}, got {value}")
 
 
 def per_image(name: str, values: ArrayLike, images: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:

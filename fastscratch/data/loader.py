@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastscratch.data.image_ops import check_integer
-from fastscratch.data.normalization import Normalization, check_float_dtype
+from fastscratch.data.augment import check_transform
+from fastscratch.data.dataset import ImageDataset
+from fastscratch.data.normalization import Normalization
 from fastscratch.data.prefetch import Prefetcher
+from fastscratch.nn.checks import check_float_dtype, check_size
 
 if TYPE_CHECKING:
     from fastscratch.data.augment import Transform
-    from fastscratch.data.dataset import ImageDataset
 
 __all__ = ["BatchIterator", "Loader"]
 
@@ -50,7 +51,7 @@ class Loader:
     Parameters
     ----------
     dataset : ImageDataset
-        At least one image; its arrays are read and never changed.
+        Its arrays are read and never changed.
     batch_size : int
         Images a batch, >= 1. The last batch of an epoch has the rest, which is the whole data set where that is
         smaller than a batch.
@@ -75,7 +76,7 @@ class Loader:
     TypeError
         If an argument is of the wrong kind.
     ValueError
-        If the data set is empty, no batch would remain, the normalization is for another number of channels, or a
+        If no batch would remain, the normalization is for another number of channels, or a
         number is out of range.
 
     Notes
@@ -106,14 +107,16 @@ class Loader:
         prefetch: bool | None = None,
         drop_last: bool = False,
     ) -> None:
-        check_integer("batch_size", batch_size, 1)
-        check_integer("seed", seed, 0)
-        if len(dataset) == 0:
-            raise ValueError("the data set is empty: a loader needs at least one image")
+        check_size("batch_size", batch_size)
+        check_size("seed", seed, at_least=0)
+        if not isinstance(dataset, ImageDataset):
+            raise TypeError(f"dataset must be an ImageDataset, got {type(dataset).__name__}")
+        if normalization is not None and not isinstance(normalization, Normalization):
+            raise TypeError(f"normalization must be a Normalization, got {normalization!r}")
         if drop_last and batch_size > len(dataset):
             raise ValueError(f"no batch remains: batch_size {batch_size}, {len(dataset)} images, drop_last=True")
-        if augment is not None and not callable(augment):
-            raise TypeError(f"augment must be callable as (images, rng), got {augment!r}")
+        if augment is not None:
+            check_transform("augment", augment)
         channels = dataset.images.shape[3]
         if normalization is None:
             normalization = Normalization(np.zeros(channels), np.ones(channels))
@@ -159,8 +162,8 @@ class Loader:
         TypeError, ValueError
             If a number is not an integer or out of range.
         """
-        check_integer("epoch", epoch, 0)
-        check_integer("start_batch", start_batch, 0)
+        check_size("epoch", epoch, at_least=0)
+        check_size("start_batch", start_batch, at_least=0)
         if start_batch > len(self):
             raise ValueError(f"start_batch must be at most {len(self)}, the batches of an epoch, got {start_batch}")
         batches = self._batches(int(epoch), int(start_batch))

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import fastscratch_kernels as kernels
 from fastscratch.data.image_ops import check_images
+from fastscratch.nn.checks import check_float_dtype
 
 __all__ = ["Normalization"]
 
@@ -172,14 +173,6 @@ class Normalization:
 
     def __repr__(self) -> str:
         return f"Normalization(mean={self.mean.tolist()}, std={self.std.tolist()})"
-
-
-def check_float_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return `dtype` as a NumPy dtype; raise TypeError unless it is float32 or float64."""
-    checked = np.dtype(dtype)
-    if checked not in (np.float32, np.float64):
-        raise TypeError(f"dtype must be float32 or float64, got {checked}")
-    return checked
 
 
 def _check_levels(images: NDArray[np.uint8]) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastscratch.data.image_ops import check_images, check_integer, per_image
+from fastscratch.data.image_ops import check_images, per_image
+from fastscratch.nn.checks import check_size
 
 __all__ = ["check_kernel_size", "gaussian_blur", "rotate"]
 
@@ -193,8 +194,7 @@ def _correlate(x: NDArray[Any], weights: NDArray[Any], axis: int) -> NDArray[Any
 
 def check_kernel_size(kernel_size: object) -> None:
     """Raise TypeError unless `kernel_size` is an integer, ValueError unless it is odd and positive."""
-    check_integer("kernel_size", kernel_size, 1)
-    if kernel_size % 2 == 0:  # type: ignore[operator]
+    if check_size("kernel_size", kernel_size) % 2 == 0:
         raise ValueError(f"kernel_size must be odd, got {kernel_size}")
 
 

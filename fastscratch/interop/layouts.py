@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastscratch import nn
+from fastscratch.nn.module import check_state
 from fastscratch.nn.parameter import Array, Shape
 
 
@@ -46,7 +47,7 @@ def to_torch_layout(state: Mapping[str, Array], model: nn.Module, channels: int 
     """
     layouts = _layouts(model, channels)
     shapes = _shapes(model)
-    _check(state, shapes, "the model's")
+    check_state(state, shapes, "the model's")
     return {name: layouts[name].to_torch(state[name]) if name in layouts else state[name].copy() for name in shapes}
 
 
@@ -74,7 +75,7 @@ def from_torch_layout(state: Mapping[str, Array], model: nn.Module, channels: in
     shapes = {
         name: layouts[name].torch_shape(shape) if name in layouts else shape for name, shape in _shapes(model).items()
     }
-    _check(state, shapes, "in PyTorch's layout the model's")
+    check_state(state, shapes, "in PyTorch's layout the model's")
     return {
         name: layouts[name].from_torch(state[name]) if name in layouts else np.array(state[name]) for name in shapes
     }
@@ -184,15 +185,3 @@ def _flattened_channels(layer: nn.Linear, name: str, x: _Activations) -> int:
 def _shapes(model: nn.Module) -> dict[str, Shape]:
     parameters = {name: parameter.shape for name, parameter in model.named_parameters()}
     return parameters | {name: buffer.shape for name, buffer in model.buffers().items()}
-
-
-def _check(state: Mapping[str, Array], shapes: Mapping[str, Shape], whose: str) -> None:
-    faults = [f"missing {name}" for name in shapes if name not in state]
-    faults += [f"unknown {name}" for name in state if name not in shapes]
-    faults += [
-        f"{name} has shape {tuple(state[name].shape)}, {whose} has {shape}"
-        for name, shape in shapes.items()
-        if name in state and tuple(state[name].shape) != shape
-    ]
-    if faults:
-        raise ValueError(f"the state does not fit the model: {'; '.join(faults)}")

@@ -50,7 +50,8 @@ def load_weights(path: str | os.PathLike[str], model: nn.Module, channels: int |
     Raises
     ------
     ValueError
-        If it is no safetensors file, or does not fit the model; nothing is changed then.
+        If it is no safetensors file, holds a type that NumPy does not have, such as bfloat16, or does not fit the
+        model; nothing is changed then.
     OSError
         If the file cannot be read.
     """
@@ -61,4 +62,9 @@ def load_weights(path: str | os.PathLike[str], model: nn.Module, channels: int |
         state = load(Path(path).read_bytes())
     except SafetensorError as error:
         raise ValueError(f"{os.fspath(path)} is no safetensors file: {error}") from error
+    except KeyError as error:  # safetensors' own table of NumPy's types does not have it
+        kinds = "F64, F32, F16, I64, I32, I16, I8, U64, U32, U16, U8, BOOL"
+        raise ValueError(
+            f"{os.fspath(path)} holds an array of a type that NumPy does not have, {error}; allowed are {kinds}"
+        ) from error
     model.load_state_dict(from_torch_layout(state, model, channels))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 import fastscratch_kernels as kernels
 
-from .checks import check_float, check_gradient, check_real
+from .checks import check_float, check_gradient, check_number, check_shape
 from .module import Module
 from .parameter import Array, Shape
 
@@ -37,7 +35,7 @@ class ReLU(Module):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return `input_shape`."""
-        return input_shape
+        return check_shape(input_shape)
 
     def flops(self, input_shape: Shape) -> int:
         """Return one comparison a number."""
@@ -52,6 +50,11 @@ class Multiply(Module):
     factor : float
         Finite and not 0.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `factor` is no number, or not such a one.
+
     Notes
     -----
     Before a softmax it is a temperature, ``1 / factor``: with a factor below 1 the layers before it may make large
@@ -60,9 +63,9 @@ class Multiply(Module):
 
     def __init__(self, factor: float) -> None:
         super().__init__()
-        if not (check_real("factor", factor) and math.isfinite(factor)):
-            raise ValueError(f"factor must be finite and not 0, got {factor}")
-        self.factor = float(factor)
+        self.factor = check_number("factor", factor)
+        if not self.factor:
+            raise ValueError(f"factor must not be 0, got {factor}")
 
     def forward(self, x: Array) -> Array:
         """Return ``factor * x`` for `x` of any shape."""
@@ -79,7 +82,7 @@ class Multiply(Module):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return `input_shape`."""
-        return input_shape
+        return check_shape(input_shape)
 
     def flops(self, input_shape: Shape) -> int:
         """Return one multiplication a number."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import fuse as fusion
-from .checks import check_images, check_size
+from .checks import check_image_shape, check_images, check_shape, check_size
 from .module import Module
 from .parameter import Array, Shape
 
@@ -31,6 +31,13 @@ class Sequential(Module):
     ----------
     layers : tuple of Module
     fuse : bool
+
+    Raises
+    ------
+    TypeError
+        If a layer is no module.
+    ValueError
+        If a module stands in two places, here or further inside.
     """
 
     def __init__(self, *layers: Module, seed: int | np.random.Generator | None = None, fuse: bool = True) -> None:
@@ -39,6 +46,7 @@ class Sequential(Module):
             if not isinstance(layer, Module):
                 raise TypeError(f"a Sequential takes modules, got {type(layer).__name__} at place {i}: {layer!r}")
         self.layers, self.fuse = layers, fuse
+        _check_used_once(self)
         self._steps = fusion.plan(layers) if fuse else list(layers)
         self._first_trained = next(
             (i for i, step in enumerate(self._steps) if any(step.named_parameters())), len(self._steps)
@@ -75,15 +83,19 @@ class Sequential(Module):
         Layers before the first one with parameters are not gone through, unless `input_grad` asks for it.
         """
         last = 0 if input_grad else self._first_trained
-        gradient: Array | None = dy
         for i in range(len(self._steps) - 1, last - 1, -1):
-            if gradient is None:
-                raise RuntimeError(f"{self._steps[i + 1]!r} returned no gradient of its input, though it was asked to")
-            gradient = self._steps[i].backward(gradient, input_grad=input_grad or i > last)
-        return gradient if input_grad else None
+            wanted = input_grad or i > last
+            dx = self._steps[i].backward(dy, input_grad=wanted)
+            if not wanted:
+                return None
+            if dx is None:
+                raise RuntimeError(f"{self._steps[i]!r} returned no gradient of its input, though it was asked to")
+            dy = dx
+        return dy if input_grad else None
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of one image's output, without N."""
+        input_shape = check_shape(input_shape)
         for layer in self.layers:
             input_shape = layer.output_shape(input_shape)
         return input_shape
@@ -95,6 +107,11 @@ class Sequential(Module):
             total += layer.flops(input_shape)
             input_shape = layer.output_shape(input_shape)
         return total
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether one kernel stands for several of the layers."""
+        return len(self._steps) < len(self.layers)
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -111,6 +128,15 @@ class Sequential(Module):
         return f"{type(self).__name__}({', '.join([*map(repr, self.layers), *options])})"
 
 
+def _check_used_once(container: Module) -> None:
+    """Raise ValueError where a module stands in two places: it keeps one forward pass, the last, to go back by."""
+    places: dict[int, str] = {}
+    for name, module in container.modules():
+        first = places.setdefault(id(module), name)
+        if first != name:
+            raise ValueError(f"each place takes a module of its own, got one at {first!r} and {name!r}: {module!r}")
+
+
 class Mirrored(Sequential):
     """Layers one after the other, which in evaluation mode see each image several times: mirrored, and moved, too.
 
@@ -125,7 +151,7 @@ class Mirrored(Sequential):
     Raises
     ------
     TypeError, ValueError
-        If `shift` is not a whole number, or negative.
+        As `Sequential`; or if `shift` is not a whole number, or negative.
 
     Notes
     -----
@@ -151,8 +177,7 @@ class Mirrored(Sequential):
             self.save_for_backward(None)
             return super().forward(x)
         n, h, w, _ = x.shape
-        if self.shift >= min(h, w):
-            raise ValueError(f"{self!r} moves images of more than {self.shift} rows and columns, got shape {x.shape}")
+        self._check_shift((h, w), x.shape)
         views = _views(h, w, self.shift)
         self.save_for_backward((x.shape, views))
         y = super().forward(np.concatenate([x[:, rows[:, None], columns] for rows, columns in views]))  # (V N, ...)
@@ -173,6 +198,16 @@ class Mirrored(Sequential):
             # Reflected pixels are looked at more than once: their gradients add up.
             np.add.at(dx, (slice(None), rows[:, None], columns), dview)  # type: ignore[arg-type]  # NumPy's stubs know no tuples
         return dx
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        """Return the shape of one image's output, without N; the image must be one that evaluation mode takes."""
+        shape = check_image_shape(self, input_shape)
+        self._check_shift(shape[:2], shape)
+        return super().output_shape(shape)
+
+    def _check_shift(self, size: Shape, shape: Shape) -> None:
+        if self.shift >= min(size):
+            raise ValueError(f"{self!r} moves images of more than {self.shift} rows and columns, got shape {shape}")
 
     def options(self) -> dict[str, Any]:
         """Return ``fuse`` where it is off, and ``shift`` where there is one."""
@@ -202,6 +237,13 @@ class Residual(Module):
     shortcut : Module, optional
         A projection where the body changes the shape (a 1 x 1 convolution); None passes `x` as it is.
 
+    Raises
+    ------
+    TypeError
+        If one is no module.
+    ValueError
+        If a module stands in two places, here or further inside.
+
     Notes
     -----
     The gradient reaches `x` by both ways and is added up: the shortcut carries it past the body unchanged, which is
@@ -211,8 +253,12 @@ class Residual(Module):
 
     def __init__(self, body: Module, shortcut: Module | None = None) -> None:
         super().__init__()
+        for name, part in (("body", body), *([("shortcut", shortcut)] if shortcut is not None else [])):
+            if not isinstance(part, Module):
+                raise TypeError(f"a Residual takes a module as {name}, got {type(part).__name__}: {part!r}")
         self.body = body
         self.shortcut = shortcut
+        _check_used_once(self)
 
     def forward(self, x: Array) -> Array:
         """Return ``body(x) + shortcut(x)``."""
@@ -235,7 +281,14 @@ class Residual(Module):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of one image's output, without N."""
-        return self.body.output_shape(input_shape)
+        shape = tuple(self.body.output_shape(input_shape))
+        around = check_shape(input_shape) if self.shortcut is None else tuple(self.shortcut.output_shape(input_shape))
+        if shape != around:
+            raise ValueError(
+                f"a Residual adds arrays of one shape, got {shape} from the body and {around} around it an image: "
+                f"input {input_shape}"
+            )
+        return shape
 
     def flops(self, input_shape: Shape) -> int:
         """Return the floating point operations of one image's forward pass; the sum of both ways included."""

@@ -8,9 +8,9 @@ import numpy as np
 
 from fastscratch_kernels import checked
 from fastscratch_kernels.checked import Windows
-from fastscratch_kernels.shapes import IntPair, conv2d_shape, pair
+from fastscratch_kernels.shapes import IntPair, conv2d_shape
 
-from .checks import check_images, check_size
+from .checks import check_image_shape, check_images, check_pair, check_size
 from .init import check_initializer, fans, initialize
 from .module import Module
 from .parameter import Array, Parameter, Shape
@@ -47,6 +47,13 @@ class Conv2d(Module):
     weight : Parameter of shape (KH, KW, C // groups, F)
     bias : Parameter of shape (F,), or None
 
+    Raises
+    ------
+    TypeError
+        If a size is no int, or no pair of them.
+    ValueError
+        If one is out of range, `groups` does not divide the channels, or the initializer is unknown.
+
     Notes
     -----
     ``y[n, oh, ow, f] = b[f] + sum over i, j, c of x[n, oh sh + i dh - ph, ow sw + j dw - pw, c] w[i, j, c, f]``.
@@ -71,15 +78,16 @@ class Conv2d(Module):
         super().__init__()
         self.in_channels = check_size("in_channels", in_channels)
         self.out_channels = check_size("out_channels", out_channels)
-        self.kernel_size = pair("kernel_size", kernel_size, 1)
+        self.kernel_size = check_pair("kernel_size", kernel_size, at_least=1)
         groups = check_size("groups", groups)
         if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"groups must divide the channels, got {groups}: in_channels {in_channels}, out_channels {out_channels}"
             )
         init = check_initializer(init)
-        self.stride, self.padding = pair("stride", stride, 1), pair("padding", padding, 0)
-        self.dilation, self.groups = pair("dilation", dilation, 1), groups
+        self.stride = check_pair("stride", stride, at_least=1)
+        self.padding = check_pair("padding", padding, at_least=0)
+        self.dilation, self.groups = check_pair("dilation", dilation, at_least=1), groups
         self.windows: Windows = (self.stride, self.padding, self.dilation, groups)
         shape = (*self.kernel_size, in_channels // groups, out_channels)
         fan_in, fan_out = fans(shape)
@@ -131,7 +139,8 @@ class Conv2d(Module):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (OH, OW, F) for (H, W, C)."""
-        return conv2d_shape((1, *input_shape), self.weight.shape, *self.windows)[1:]
+        shape = check_image_shape(self, input_shape, self.in_channels)
+        return conv2d_shape((1, *shape), self.weight.shape, *self.windows)[1:]
 
     def flops(self, input_shape: Shape) -> int:
         """Return 2 OH OW F KH KW C / groups, and one addition an output for the bias."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .checks import check_float, check_gradient, check_real
+from .checks import check_float, check_gradient, check_number, check_shape
 from .module import Module
 from .parameter import Array, Shape
 
@@ -24,6 +24,11 @@ class Dropout(Module):
     generator : numpy.random.Generator
         A checkpoint holds its state.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `p` is no number, or out of range.
+
     Notes
     -----
     What stays is divided by 1 - p, so that the expected output is the input and evaluation needs no scaling
@@ -33,9 +38,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, seed: int | np.random.Generator | None = None) -> None:
         super().__init__()
-        if not 0 <= check_real("p", p) < 1:
-            raise ValueError(f"p must lie between 0 and 1, 1 excluded, got {p}")
-        self.p = float(p)
+        self.p = check_number("p", p, at_least=0, below=1)
         self.generator = np.random.default_rng(0 if seed is None else seed)
         self._seeded = seed is not None
 
@@ -66,7 +69,7 @@ class Dropout(Module):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return `input_shape`."""
-        return input_shape
+        return check_shape(input_shape)
 
     def __repr__(self) -> str:
         return f"Dropout(p={self.p})"

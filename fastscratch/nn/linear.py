@@ -8,7 +8,7 @@ import numpy as np
 
 from fastscratch_kernels import checked
 
-from .checks import check_float, check_gradient, check_size
+from .checks import check_float, check_gradient, check_shape, check_size
 from .init import check_initializer, fans, initialize
 from .module import Module
 from .parameter import Array, Parameter, Shape
@@ -34,7 +34,7 @@ class Flatten(Module):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (features,)."""
-        return (math.prod(input_shape),)
+        return (math.prod(check_shape(input_shape)),)
 
 
 class Linear(Module):
@@ -54,6 +54,13 @@ class Linear(Module):
     weight : Parameter of shape (in_features, out_features)
         PyTorch keeps the transpose.
     bias : Parameter of shape (out_features,), or None
+
+    Raises
+    ------
+    TypeError
+        If a size is no int.
+    ValueError
+        If one is out of range, or the initializer is unknown.
 
     Notes
     -----
@@ -112,8 +119,8 @@ class Linear(Module):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (out_features,)."""
-        if input_shape != (self.in_features,):
-            raise ValueError(f"{self!r} takes ({self.in_features},) an image, got {input_shape}")
+        if (shape := check_shape(input_shape)) != (self.in_features,):
+            raise ValueError(f"{self!r} takes ({self.in_features},) an image, got {shape}")
         return (self.out_features,)
 
     def flops(self, input_shape: Shape) -> int:

@@ -14,9 +14,43 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from .checks import check_float_dtype, check_shape
 from .parameter import Array, Parameter, Shape
 
 _keep_for_backward: ContextVar[bool] = ContextVar("keep_for_backward", default=True)
+
+
+def model_dtype(model: Module) -> np.dtype[Any]:
+    """Return the dtype of a model's parameters, which its inputs must have; float32 if it has none."""
+    return next((parameter.value.dtype for parameter in model.parameters()), np.dtype(np.float32))
+
+
+def check_state(state: Mapping[str, Array], shapes: Mapping[str, Shape], whose: str) -> None:
+    """Raise ValueError, with every fault, unless `state` has the keys and shapes of `shapes`, which are `whose`."""
+    faults = [f"missing {name}" for name in shapes if name not in state]
+    faults += [f"unknown {name}" for name in state if name not in shapes]
+    faults += [
+        f"{name} has shape {np.shape(state[name])}, {whose} has {shape}"
+        for name, shape in shapes.items()
+        if name in state and np.shape(state[name]) != shape
+    ]
+    if faults:
+        raise ValueError(f"the state does not fit the model: {'; '.join(faults)}")
+
+
+@contextmanager
+def mode(model: Module, training: bool) -> Iterator[None]:
+    """Put a model into train or eval mode inside a ``with`` block.
+
+    At its end, however it comes, every module inside has its own mode of before.
+    """
+    before = [(module, module.training) for _, module in model.modules()]
+    try:
+        model.train(training)
+        yield
+    finally:
+        for module, was_training in before:
+            module.training = was_training
 
 
 @contextmanager
@@ -192,7 +226,7 @@ class Module(ABC):
         Parameters
         ----------
         images : ndarray of shape (N, H, W, C)
-            As this module will see them. `Trainer.fit` hands normalized ones to a network that was not trained yet.
+            As this module will see them. Every `Trainer.fit` hands over normalized ones; what is known already stays.
         """
 
     def train(self, mode: bool = True) -> Self:
@@ -219,9 +253,7 @@ class Module(ABC):
         TypeError
             For another dtype.
         """
-        dtype = np.dtype(dtype)
-        if dtype not in (np.float32, np.float64):
-            raise TypeError(f"a model's dtype is float32 or float64, got {dtype}")
+        dtype = check_float_dtype(dtype)
         for parameter in self.parameters():
             parameter.value = parameter.value.astype(dtype)
             parameter.grad = None
@@ -250,15 +282,7 @@ class Module(ABC):
             If keys are missing or unknown, or shapes differ; all of them are named, and nothing is changed.
         """
         targets = {parameter.name: parameter.value for parameter in self.parameters()} | self.buffers()
-        faults = [f"missing {name}" for name in targets if name not in state]
-        faults += [f"unknown {name}" for name in state if name not in targets]
-        faults += [
-            f"{name} has shape {np.shape(state[name])}, the model's has {target.shape}"
-            for name, target in targets.items()
-            if name in state and np.shape(state[name]) != target.shape
-        ]
-        if faults:
-            raise ValueError(f"the state does not fit the model: {'; '.join(faults)}")
+        check_state(state, {name: target.shape for name, target in targets.items()}, "the model's")
         for name, target in targets.items():
             target[...] = state[name]
 
@@ -269,16 +293,10 @@ class Module(ABC):
 
         A layer that does not say so itself is tried out on zeros.
         """
-        modes = [(module, module.training) for _, module in self.modules()]
-        dtype = next((parameter.value.dtype for parameter in self.parameters()), np.dtype(np.float32))
-        try:
-            self.eval()
-            with no_grad():
-                shape: Shape = self.forward(np.zeros((1, *input_shape), dtype=dtype)).shape
-                return shape[1:]
-        finally:
-            for module, mode in modes:
-                module.training = mode
+        zeros = np.zeros((1, *check_shape(input_shape)), model_dtype(self))
+        with mode(self, training=False), no_grad():
+            shape: Shape = self.forward(zeros).shape
+            return shape[1:]
 
     def flops(self, input_shape: Shape) -> int:
         """Return the floating point operations of one image's forward pass; a multiply and an add are two."""

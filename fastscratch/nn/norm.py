@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import numpy as np
 
 import fastscratch_kernels as kernels
 
-from .checks import check_gradient, check_images, check_real, check_size
+from .checks import check_gradient, check_image_shape, check_images, check_number, check_size
 from .module import Module
 from .parameter import Array, Parameter, Shape
 
@@ -22,11 +21,16 @@ class BatchNorm2d(Module):
     num_features : int
         C, the channels.
     eps : float
-        Added to the variance, so that a constant channel divides by something.
+        Added to the variance, so that a constant channel divides by something; above 0.
     momentum : float
         Share of the new batch in the running statistics, between 0 and 1.
     weight_lr_scale, bias_lr_scale : float
         How many times as fast as other parameters weight and bias learn, at least 0; see `Parameter`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is none, or out of range.
 
     Attributes
     ----------
@@ -62,17 +66,12 @@ class BatchNorm2d(Module):
     ) -> None:
         super().__init__()
         self.num_features = check_size("num_features", num_features)
-        if not check_real("eps", eps) > 0:
-            raise ValueError(f"eps must be positive, got {eps}")
-        if not 0 <= check_real("momentum", momentum) <= 1:
-            raise ValueError(f"momentum must lie between 0 and 1, got {momentum}")
-        for name, scale in (("weight_lr_scale", weight_lr_scale), ("bias_lr_scale", bias_lr_scale)):
-            if not 0 <= check_real(name, scale) < math.inf:
-                raise ValueError(f"{name} must be at least 0 and finite, got {scale}")
-        self.eps, self.momentum = float(eps), float(momentum)
+        self.eps = check_number("eps", eps, above=0)
+        self.momentum = check_number("momentum", momentum, at_least=0, at_most=1)
         self.weight = Parameter(np.ones(num_features, dtype=np.float32))
         self.bias = Parameter(np.zeros(num_features, dtype=np.float32))
-        self.weight.lr_scale, self.bias.lr_scale = float(weight_lr_scale), float(bias_lr_scale)
+        self.weight.lr_scale = check_number("weight_lr_scale", weight_lr_scale, at_least=0)
+        self.bias.lr_scale = check_number("bias_lr_scale", bias_lr_scale, at_least=0)
         self.running_mean: Array = np.zeros(num_features, dtype=np.float32)
         self.running_var: Array = np.ones(num_features, dtype=np.float32)
         self.num_batches_tracked: Array = np.zeros((), dtype=np.int64)
@@ -130,9 +129,7 @@ class BatchNorm2d(Module):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return `input_shape`."""
-        if len(input_shape) != 3 or input_shape[2] != self.num_features:
-            raise ValueError(f"{self!r} takes (H, W, {self.num_features}) an image, got {input_shape}")
-        return input_shape
+        return check_image_shape(self, input_shape, self.num_features)
 
     def flops(self, input_shape: Shape) -> int:
         """Return four operations a number: subtract, divide, scale, shift."""

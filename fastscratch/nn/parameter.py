@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .checks import check_real
+from .checks import check_number
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
@@ -37,6 +36,13 @@ class Parameter:
     value : ndarray
     grad : ndarray or None
         Of the same shape; set by `Module.backward`.
+
+    Raises
+    ------
+    TypeError
+        If the value is no array.
+    ValueError
+        If there is neither a value nor both a shape and a `draw`, or more than that.
     """
 
     def __init__(
@@ -48,6 +54,8 @@ class Parameter:
     ) -> None:
         if (value is None) == (shape is None or draw is None):
             raise ValueError("a Parameter takes either a value, or a shape and a function that draws it")
+        if value is not None:
+            _check_array(value)
         self.name = ""
         self._lr_scale = 1.0
         self.grad: Array | None = None
@@ -64,6 +72,7 @@ class Parameter:
 
     @value.setter
     def value(self, value: Array) -> None:
+        _check_array(value)
         if value.shape != self.shape:
             raise ValueError(f"parameter {self.name!r} has shape {self.shape}, got {value.shape}")
         self._value = value
@@ -75,19 +84,12 @@ class Parameter:
 
     @lr_scale.setter
     def lr_scale(self, lr_scale: float) -> None:
-        if not 0 <= check_real("lr_scale", lr_scale) < math.inf:
-            raise ValueError(f"lr_scale must be at least 0 and finite, got {lr_scale}")
-        self._lr_scale = float(lr_scale)
+        self._lr_scale = check_number("lr_scale", lr_scale, at_least=0)
 
     @property
     def size(self) -> int:
         """How many numbers it holds."""
         return int(np.prod(self.shape))
-
-    @property
-    def is_drawn(self) -> bool:
-        """Whether it has a value yet."""
-        return self._value is not None
 
     def draw(self, generator: np.random.Generator) -> None:
         """Draw the value from `generator`, unless there is one."""
@@ -95,7 +97,16 @@ class Parameter:
             self._value = self._draw(generator)
 
     def set_grad(self, grad: Array) -> None:
-        """Set the gradient: into the array that is there, since an optimizer may hold a view of it."""
+        """Set the gradient: into the array that is there, since an optimizer may hold a view of it.
+
+        Raises
+        ------
+        ValueError
+            If it has not the shape of the parameter; nothing is broadcast.
+        """
+        # The second look is for what is no array; the first costs every step of a training.
+        if getattr(grad, "shape", None) != self.shape and np.shape(grad) != self.shape:
+            raise ValueError(f"the gradient of parameter {self.name!r} has shape {self.shape}, got {np.shape(grad)}")
         if self.grad is None:
             self.grad = np.array(grad, dtype=self.value.dtype)
         elif grad is not self.grad:
@@ -109,3 +120,9 @@ class Parameter:
 
     def __repr__(self) -> str:
         return f"Parameter({self.name!r}, shape={self.shape})"
+
+
+def _check_array(value: Any) -> None:
+    """Raise TypeError unless a parameter's value is an array."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"a Parameter's value must be an ndarray, got {type(value).__name__}: {value!r}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 import fastscratch_kernels as kernels
-from fastscratch_kernels.shapes import IntPair, pair, pool2d_shape
+from fastscratch_kernels.shapes import IntPair, pool2d_shape
 
-from .checks import check_gradient, check_images
+from .checks import check_gradient, check_image_shape, check_images, check_pair
 from .module import Module
 from .parameter import Array, Shape
 
@@ -17,9 +17,9 @@ class _Pool2d(Module):
 
     def __init__(self, kernel_size: IntPair, stride: IntPair | None = None, padding: IntPair = 0) -> None:
         super().__init__()
-        self.kernel_size = pair("kernel_size", kernel_size, 1)
-        self.stride = self.kernel_size if stride is None else pair("stride", stride, 1)
-        self.padding = pair("padding", padding, 0)
+        self.kernel_size = check_pair("kernel_size", kernel_size, at_least=1)
+        self.stride = self.kernel_size if stride is None else check_pair("stride", stride, at_least=1)
+        self.padding = check_pair("padding", padding, at_least=0)
         if 2 * self.padding[0] > self.kernel_size[0] or 2 * self.padding[1] > self.kernel_size[1]:
             raise ValueError(
                 f"padding must be at most half the kernel, got padding {self.padding}, kernel {self.kernel_size}"
@@ -27,7 +27,8 @@ class _Pool2d(Module):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (OH, OW, C) for (H, W, C)."""
-        return pool2d_shape((1, *input_shape), self.kernel_size, self.stride, self.padding)[1:]
+        shape = check_image_shape(self, input_shape)
+        return pool2d_shape((1, *shape), self.kernel_size, self.stride, self.padding)[1:]
 
     def flops(self, input_shape: Shape) -> int:
         """Return one operation for each number in each window."""
@@ -51,6 +52,13 @@ class MaxPool2d(_Pool2d):
         Steps between windows; None takes the kernel size.
     padding : int or (height, width)
         A border of -inf, at most half the kernel wide.
+
+    Raises
+    ------
+    TypeError
+        If a size is no int, or no pair of them.
+    ValueError
+        If one is out of range.
 
     Notes
     -----
@@ -84,6 +92,11 @@ class AvgPool2d(_Pool2d):
         As for `MaxPool2d`, with a border of zeros.
     count_include_pad : bool
         Whether a window at the border is divided by its whole size, or by its part inside the image.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `MaxPool2d`.
     """
 
     def __init__(
@@ -156,7 +169,7 @@ class GlobalAvgPool2d(Module):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (C,) for (H, W, C)."""
-        return input_shape[2:]
+        return check_image_shape(self, input_shape)[2:]
 
     def flops(self, input_shape: Shape) -> int:
         """Return one addition a number."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .checks import check_shape
 from .container import Residual, Sequential
 from .module import Module
 from .parameter import Shape
@@ -43,11 +44,18 @@ def summary(module: Module, input_shape: Shape) -> str:
     Returns
     -------
     str
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `input_shape` is no shape, or the module does not take it.
     """
-    rows = _rows(module, tuple(input_shape), "")
+    shape = check_shape(input_shape)
+    module.output_shape(shape)  # refuses what a container as a whole does not take
+    rows = _rows(module, shape, "")
     sizes = [parameter.size for _, parameter in module.named_parameters()]
     cells = [("", "layer", "output", "parameters", "MFLOP")]
-    cells.append(("", "input", _shape(tuple(input_shape)), "", ""))
+    cells.append(("", "input", _shape(shape), "", ""))
     cells += [(name, what, _shape(out), f"{size:,}", f"{flops / 1e6:,.3f}") for name, what, out, size, flops in rows]
     cells.append(("", "total", f"{len(sizes)} arrays", f"{sum(sizes):,}", f"{sum(row[4] for row in rows) / 1e6:,.3f}"))
     widths = [max(len(row[i]) for row in cells) for i in range(5)]

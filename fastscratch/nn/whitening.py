@@ -8,9 +8,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 import fastscratch_kernels as kernels
-from fastscratch_kernels.shapes import IntPair, conv2d_shape, pair
+from fastscratch_kernels.shapes import IntPair, conv2d_shape
 
-from .checks import check_gradient, check_images, check_real, check_size
+from .checks import check_gradient, check_image_shape, check_images, check_number, check_pair, check_size
 from .module import Module
 from .parameter import Array, Parameter, Shape
 
@@ -31,7 +31,7 @@ class PatchWhitening(Module):
     kernel_size : int or (height, width)
         KH and KW, of a patch.
     eps : float
-        Added to the variances, so that directions in which hardly anything changes are not blown up.
+        Added to the variances, so that directions in which hardly anything changes are not blown up; above 0.
     bias : bool
         Whether a trained number is added to each output. Without it nothing is trained here, and a network that begins
         with this layer saves the gradients of its outputs: of what comes next, those of the input are not needed.
@@ -44,6 +44,11 @@ class PatchWhitening(Module):
         Whether it has.
     bias : Parameter of shape (2 KH KW C,), or None
         Trained, from zero.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is none, or out of range.
 
     Notes
     -----
@@ -58,10 +63,8 @@ class PatchWhitening(Module):
     def __init__(self, in_channels: int, kernel_size: IntPair = 2, eps: float = 5e-4, bias: bool = True) -> None:
         super().__init__()
         self.in_channels = check_size("in_channels", in_channels)
-        self.kernel_size = pair("kernel_size", kernel_size, 1)
-        if not check_real("eps", eps) > 0:
-            raise ValueError(f"eps must be positive, got {eps}")
-        self.eps = float(eps)
+        self.kernel_size = check_pair("kernel_size", kernel_size, at_least=1)
+        self.eps = check_number("eps", eps, above=0)
         numbers = self.kernel_size[0] * self.kernel_size[1] * in_channels
         self.weight: Array = self._filters(np.eye(numbers))
         self.is_adapted: Array = np.zeros((), dtype=np.bool_)
@@ -126,7 +129,8 @@ class PatchWhitening(Module):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         """Return (H - KH + 1, W - KW + 1, 2 KH KW C) for (H, W, C)."""
-        return conv2d_shape((1, *input_shape), self.weight.shape, (1, 1), (0, 0), (1, 1), 1)[1:]
+        shape = check_image_shape(self, input_shape, self.in_channels)
+        return conv2d_shape((1, *shape), self.weight.shape, (1, 1), (0, 0), (1, 1), 1)[1:]
 
     def flops(self, input_shape: Shape) -> int:
         """Return a multiply and an add for each number of each filter, and one addition an output for the bias."""

@@ -1,4 +1,4 @@
-"""Write a file so that a crash, a full disk or a power cut never leaves half of it."""
+"""Write a file so that a crash, a full disk or a power cut never leaves half of it; say what a new one lies in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import contextlib
 import os
 import shutil
 from pathlib import Path
+
+
+def nearest_existing(path: Path) -> Path:
+    """Return `path`, or the nearest thing above it that is there: what decides whether `path` can be made."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes, *, previous: Path | None = None) -> None:

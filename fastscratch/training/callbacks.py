@@ -58,6 +58,33 @@ class Callback:
         """Take back what `state_dict` returned."""
 
 
+class OwnFile:
+    """A file that a callback keeps for a run, and writes anew now and then.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._is_ours = False
+
+    def claim(self, trainer: Trainer) -> None:
+        """Take the file for the run of `trainer`; an empty one is nobody's.
+
+        Raises
+        ------
+        FileExistsError
+            If it is another run's: this one was not resumed, and the file was not claimed before.
+        """
+        is_ours = self._is_ours or trainer.checkpoint.resumed_from is not None
+        if not is_ours and self.path.exists() and self.path.stat().st_size:
+            raise FileExistsError(f"{self.path} belongs to another run: resume that run, or choose another file")
+        self._is_ours = True
+
+
 class Best:
     """Remember the best value of a monitored column.
 
@@ -93,11 +120,15 @@ class Best:
         self._larger_is_better = mode == "max" if mode else monitor.endswith("accuracy")
         self.value: float | None = None
 
+    def check(self, trainer: Trainer) -> None:
+        """Raise ValueError where the `fit` under way will not measure what is monitored."""
+        if self.monitor.startswith("valid") and not trainer.validates:
+            raise ValueError(f"cannot monitor {self.monitor}: fit was given no validation data")
+
     def update(self, row: Row) -> bool:
         """Look at an epoch's row; return whether it is the best so far."""
         value = row[self.monitor]
-        if value is None:
-            raise ValueError(f"cannot monitor {self.monitor}: fit was given no validation data")
+        assert value is not None, "check has seen that it is measured"
         if self.value is not None:
             gain = value - self.value if self._larger_is_better else self.value - value
             if not gain > self.min_delta:
@@ -156,7 +187,14 @@ class EarlyStopping(Callback):
         self.waited = 0
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        """Stop at once where the patience was used up before."""
+        """Stop at once where the patience was used up before.
+
+        Raises
+        ------
+        ValueError
+            If what is monitored is not measured: `fit` was given no validation data.
+        """
+        self.best.check(trainer)
         self._stop_if_due(trainer)
 
     def on_epoch_end(self, trainer: Trainer, row: Row) -> None:
@@ -203,8 +241,26 @@ class BestCheckpoint(Callback):
         monitor: str = "valid_accuracy",
         mode: Literal["min", "max"] | None = None,
     ) -> None:
-        self.path = Path(path)
+        self._file = OwnFile(path)
         self.best = Best(monitor, mode)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._file.path
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        """Make sure that the file may be written.
+
+        Raises
+        ------
+        FileExistsError
+            If it is that of another run.
+        ValueError
+            If what is monitored is not measured: `fit` was given no validation data.
+        """
+        self.best.check(trainer)
+        self._file.claim(trainer)
 
     def on_epoch_end(self, trainer: Trainer, row: Row) -> None:
         """Write the checkpoint if this epoch is the best so far."""
@@ -233,10 +289,22 @@ class HistoryFile(Callback, ABC):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self._file = OwnFile(path)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._file.path
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        """Write the epochs done so far."""
+        """Write the epochs done so far.
+
+        Raises
+        ------
+        FileExistsError
+            If the file is that of another run.
+        """
+        self._file.claim(trainer)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.write(trainer.history)
 

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fastscratch.data.augment import check_transform
 from fastscratch.data.dataset import ImageDataset
+from fastscratch.data.normalization import Normalization
 from fastscratch.losses import Loss
-from fastscratch.nn import Module
+from fastscratch.nn import Module, PatchWhitening
 from fastscratch.optim import Optimizer
 from fastscratch.schedules import Schedule
 from fastscratch.training.callbacks import Callback
 
 
-def check_parts(model: Any, criterion: Any, optimizer: Any, schedule: Any, callbacks: Sequence[Any]) -> None:
+def check_parts(
+    model: Any,
+    criterion: Any,
+    optimizer: Any,
+    schedule: Any,
+    augment: Any,
+    normalization: Any,
+    callbacks: Sequence[Any],
+) -> None:
     """Check the parts of a trainer against each other.
 
     Raises
@@ -28,16 +39,48 @@ def check_parts(model: Any, criterion: Any, optimizer: Any, schedule: Any, callb
         ("criterion", criterion, Loss),
         ("optimizer", optimizer, Optimizer),
         *([("schedule", schedule, Schedule)] if schedule is not None else []),
+        *([("normalization", normalization, Normalization)] if normalization is not None else []),
         *(("each callback", callback, Callback) for callback in callbacks),
     ):
         if not isinstance(part, kind):
             raise TypeError(f"{name} must be an instance of {kind.__name__}, got {part!r}")
+    if augment is not None:
+        check_transform("augment", augment)
     own = {id(parameter) for parameter in model.parameters()}
     foreign = [parameter.name for parameter in optimizer.parameters if id(parameter) not in own]
     if foreign:
         raise ValueError(f"the optimizer holds parameters that are not the model's: {', '.join(foreign)}")
     if schedule is not None and schedule.optimizer is not optimizer:
         raise ValueError("the schedule must be made with the optimizer that the trainer gets")
+
+
+def plain_config(config: Any) -> dict[str, Any]:
+    """Return `config` as it comes back from JSON, so that tuples compare equal to what a checkpoint holds.
+
+    Raises
+    ------
+    TypeError
+        If it is no mapping, or holds something that JSON cannot.
+    ValueError
+        If a number in it is not finite.
+    """
+    if not isinstance(config, Mapping):
+        raise TypeError(f"config must be a mapping, got {config!r}")
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(config), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"config must hold what JSON can, got {dict(config)!r}: {error}") from error
+    return plain
+
+
+def check_adapted(model: Module) -> None:
+    """Raise ValueError if a `PatchWhitening` has seen no images: a container shows them to its first layer alone."""
+    for name, layer in model.modules():
+        if isinstance(layer, PatchWhitening) and not layer.is_adapted:
+            raise ValueError(
+                f"{layer!r} at {name!r} was shown no images, only a first layer is: put it first, or call its adapt "
+                "with what it will see"
+            )
 
 
 def check_data(model: Module, train: Any, valid: Any) -> None:

@@ -13,6 +13,8 @@ import fastscratch_kernels as kernels
 from fastscratch import nn
 from fastscratch.data.dataset import ImageDataset
 from fastscratch.losses import softmax
+from fastscratch.nn import module
+from fastscratch.nn.module import model_dtype
 from fastscratch.training.metrics import Evaluation, confusion_matrix
 
 if TYPE_CHECKING:
@@ -26,19 +28,8 @@ def mode(model: nn.Module, training: bool) -> Iterator[None]:
 
     At its end, however it comes, every module inside has its own mode of before, and the memory is given back.
     """
-    before = [(module, module.training) for _, module in model.modules()]
-    try:
-        model.train(training)
-        with kernels.reuse_memory():
-            yield
-    finally:
-        for module, was_training in before:
-            module.training = was_training
-
-
-def model_dtype(model: nn.Module) -> np.dtype[Any]:
-    """Return the dtype of a model's parameters, which its inputs must have; float32 if it has none."""
-    return next((parameter.value.dtype for parameter in model.parameters()), np.dtype(np.float32))
+    with module.mode(model, training), kernels.reuse_memory():
+        yield
 
 
 def evaluate(

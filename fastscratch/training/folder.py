@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastscratch.data.image_ops import check_integer
+from fastscratch.nn.checks import check_size
 from fastscratch.training import checkpoint
 from fastscratch.training.checkpoint import CheckpointError
 
@@ -39,7 +39,7 @@ class CheckpointFolder:
 
     def __init__(self, folder: str | os.PathLike[str] | None, every: int | None) -> None:
         if every is not None:
-            check_integer("checkpoint_every", every, 1)
+            check_size("checkpoint_every", every)
             if folder is None:
                 raise ValueError(f"checkpoint_every={every} needs a folder: pass checkpoint")
         self.file = None if folder is None else Path(folder) / checkpoint.FILE_NAME

@@ -65,9 +65,15 @@ def confusion_matrix(labels: NDArray[np.int64], predictions: NDArray[np.int64], 
 
     Raises
     ------
+    TypeError
+        If one is no array of ints.
     ValueError
         If the two differ in shape, or a class is out of range.
     """
+    for name, classes in (("labels", labels), ("predictions", predictions)):
+        if not isinstance(classes, np.ndarray) or classes.dtype.kind not in "iu":
+            got = f"an array of {classes.dtype}" if isinstance(classes, np.ndarray) else type(classes).__name__
+            raise TypeError(f"{name} must be an array of ints, got {got}")
     if labels.shape != predictions.shape or labels.ndim != 1:
         raise ValueError(f"labels and predictions must be of one shape (N,), got {labels.shape}, {predictions.shape}")
     for name, classes in (("labels", labels), ("predictions", predictions)):
@@ -75,7 +81,8 @@ def confusion_matrix(labels: NDArray[np.int64], predictions: NDArray[np.int64], 
             raise ValueError(
                 f"{name} must lie in 0..{num_classes - 1}, got values from {classes.min()} to {classes.max()}"
             )
-    cells = labels * num_classes + predictions  # (N,): the cell of each image in the flattened matrix
+    # (N,): the cell of each image in the flattened matrix; counted in int64, since bytes would overflow
+    cells = labels.astype(np.int64) * num_classes + predictions.astype(np.int64)
     return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes).astype(np.int64)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import fastscratch_kernels
-from fastscratch.training.evaluation import model_dtype
+from fastscratch.nn.module import model_dtype
 
 if TYPE_CHECKING:
     from fastscratch.nn import Module

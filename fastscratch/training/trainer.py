@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -15,15 +14,16 @@ from numpy.typing import NDArray
 
 from fastscratch import nn
 from fastscratch.data.dataset import ImageDataset
-from fastscratch.data.image_ops import check_integer
 from fastscratch.data.loader import Loader
 from fastscratch.data.normalization import Normalization
 from fastscratch.losses import Loss
+from fastscratch.nn.checks import check_size
+from fastscratch.nn.module import model_dtype
 from fastscratch.optim import Optimizer
 from fastscratch.training import evaluation, state
 from fastscratch.training.callbacks import Callback
 from fastscratch.training.checkpoint import file_of, save
-from fastscratch.training.checks import check_data, check_parts
+from fastscratch.training.checks import check_adapted, check_data, check_parts, plain_config
 from fastscratch.training.folder import CheckpointFolder
 from fastscratch.training.history import History
 from fastscratch.training.metrics import Evaluation
@@ -77,15 +77,15 @@ class Trainer:
         What was measured so far, and where the run stands.
     checkpoint : CheckpointFolder
         Where the state is kept; its `file` is None without a folder.
-    epochs, batches_per_epoch, images_per_epoch : int
-        Of the `fit` under way, or the last one.
+    epochs, batches_per_epoch, images_per_epoch, validates : int, int, int, bool
+        Of the `fit` under way, or the last one; it validates where it was given validation data.
     stop_reason : str or None
         Why `stop` was called.
 
     Raises
     ------
     TypeError
-        If an argument is of the wrong kind.
+        If an argument is of the wrong kind, or `config` holds what JSON cannot.
     ValueError
         If a number is out of range, the optimizer holds parameters of another model, or the schedule is another
         optimizer's.
@@ -123,11 +123,11 @@ class Trainer:
         config: Mapping[str, Any] | None = None,
         prefetch: bool | None = None,
     ) -> None:
-        check_integer("batch_size", batch_size, 1)
-        check_integer("seed", seed, 0)
-        check_integer("eval_batch_size", eval_batch_size, 1)
+        check_size("batch_size", batch_size)
+        check_size("seed", seed, at_least=0)
+        check_size("eval_batch_size", eval_batch_size)
         self.callbacks = list(callbacks)
-        check_parts(model, criterion, optimizer, schedule, self.callbacks)
+        check_parts(model, criterion, optimizer, schedule, augment, normalization, self.callbacks)
 
         self.model = model
         self.criterion = criterion
@@ -139,14 +139,14 @@ class Trainer:
         self.normalization = normalization
         self.eval_batch_size = int(eval_batch_size)
         self.checkpoint = CheckpointFolder(checkpoint, checkpoint_every)
-        # Through JSON at once, so that what cannot be kept shows now, and tuples compare equal to what comes back.
-        self.config: dict[str, Any] | None = None if config is None else json.loads(json.dumps(dict(config)))
+        self.config = None if config is None else plain_config(config)
         self.prefetch = prefetch
         self.initial_lr = optimizer.lr
 
         self.history = History()
         self.state = state.Position()
         self.epochs = self.batches_per_epoch = self.images_per_epoch = 0
+        self.validates = False
         self.stop_reason: str | None = None
         self._data: RunData | None = None
         self._signals = SignalWatch()
@@ -174,16 +174,16 @@ class Trainer:
         Raises
         ------
         ValueError
-            If the data does not fit the model, or is not that of the run so far.
-        CheckpointError
-            If a checkpoint cannot be written, or the folder holds one of another run.
+            If the data does not fit the model or is not the run's, or lacks what a callback or a layer asks for.
+        CheckpointError, FileExistsError
+            If a checkpoint cannot be written, or the folder, or a callback's file, is that of another run.
         NonFiniteLossError
             If a loss or a weight becomes infinite or NaN: no further step is taken, no checkpoint written.
         TrainingInterrupted
             After Ctrl-C or SIGTERM, when the batch under way is done and a checkpoint is written. A second signal
             raises KeyboardInterrupt at once.
         """
-        check_integer("epochs", epochs, 1)
+        check_size("epochs", epochs)
         self._take_data(train, valid)
         loader = Loader(
             train,
@@ -191,16 +191,16 @@ class Trainer:
             seed=self.seed,
             augment=self.augment,
             normalization=self._known_normalization(),
-            dtype=evaluation.model_dtype(self.model),
+            dtype=model_dtype(self.model),
             prefetch=self.prefetch,
         )
         self.epochs, self.batches_per_epoch, self.images_per_epoch = int(epochs), len(loader), len(train)
-        self.stop_reason = None
-        self.checkpoint.open(self)
+        self.validates, self.stop_reason = valid is not None, None
         with SignalWatch() as self._signals, evaluation.mode(self.model, training=True):
             try:
                 for callback in self.callbacks:
                     callback.on_fit_start(self)
+                self.checkpoint.open(self)  # after the callbacks, which may refuse: a folder without a run stays one
                 while self.state.epoch < self.epochs and self.stop_reason is None:
                     self._train_epoch(loader)
                     self._finish_epoch(valid)
@@ -316,8 +316,8 @@ class Trainer:
         Notes
         -----
         The trainer must be made as that of the run was, with the same seeds, and on the same kernels. Free are the
-        number of epochs (unless the schedule depends on it), threads, the checkpoint folder and its rhythm,
-        prefetching and the callbacks; see `fastscratch.training.settings`.
+        number of epochs (unless the schedule depends on it), threads (but on NumPy), the checkpoint folder and its
+        rhythm, prefetching and the callbacks; see `fastscratch.training.settings`.
         """
         self.normalization, self._data = state.restore(self, path)
         self.checkpoint.take_up(file_of(path))
@@ -333,7 +333,8 @@ class Trainer:
         if self.normalization is None:
             self.normalization = Normalization.from_images(train.images)
         some = train.subsample(min(1.0, 5000 / len(train)), seed=0)  # enough to measure what patches look like
-        self.model.adapt(self.normalization.apply(some.images, evaluation.model_dtype(self.model)))
+        self.model.adapt(self.normalization.apply(some.images, model_dtype(self.model)))
+        check_adapted(self.model)
 
     def _end_if_signalled(self, written: bool = False) -> None:
         """Raise TrainingInterrupted if a signal has come, with a checkpoint of where the run stands."""

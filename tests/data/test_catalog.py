@@ -22,10 +22,19 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FASTSCRATCH_DATA", raising=False)
 
 
-@pytest.mark.parametrize("name", ["cifar100", "", "no/such/folder", "CIFAR10"])
+@pytest.mark.parametrize("name", ["cifar100", "", "CIFAR10"])
 def test_unknown_name_lists_the_known(name: str) -> None:
     with pytest.raises(ValueError, match=r"unknown .*; known: auto, cifar10, fashion-mnist, shapes10, or the path of"):
         data.load(name)
+
+
+def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
+    for name in ("no/such/folder", Path("nosuchfolder"), "~no-such-user/pictures"):
+        with pytest.raises(FileNotFoundError, match=f"there is no folder of images {name}$"):
+            data.load(name)
+    (tmp_path / "note.txt").write_text("")
+    with pytest.raises(NotADirectoryError, match=r"note\.txt is a file, not a folder of images"):
+        data.load(tmp_path / "note.txt")
 
 
 def test_name_must_be_text_or_a_path() -> None:

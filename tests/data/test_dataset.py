@@ -144,7 +144,7 @@ def test_split_parts_make_up_the_whole() -> None:
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, float("nan")])
 def test_split_needs_a_true_fraction(fraction: float) -> None:
-    with pytest.raises(ValueError, match="between 0 and 1"):
+    with pytest.raises(ValueError, match="split: fraction must be above 0 and below 1, got"):
         make().split(fraction, seed=0)
 
 
@@ -153,6 +153,13 @@ def test_split_that_leaves_nothing_is_refused() -> None:
         make(8).split(0.01, seed=0)
     with pytest.raises(ValueError, match="leaves 0 for training and 8 for validation"):
         make(8).split(0.99, seed=0)
+
+
+@pytest.mark.parametrize("fraction", ["half", None, True])
+def test_a_fraction_is_a_number(fraction: object) -> None:
+    for take in (make().subsample, make().split):
+        with pytest.raises(TypeError, match="fraction must be a number, got"):
+            take(fraction, seed=0)
 
 
 @pytest.mark.parametrize("fraction", [0, -1, 1.01, float("nan")])

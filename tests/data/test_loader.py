@@ -233,30 +233,28 @@ def test_an_exception_in_a_transform_reaches_the_loop(prefetch):
     assert list(batches) == []
 
 
-class Empty:
-    images = np.zeros((0, 4, 4, 3), np.uint8)
-    labels = np.zeros(0, np.int64)
-
-    def __len__(self) -> int:
-        return 0
-
-
 BAD = [
-    (lambda data: Loader(Empty(), 4), ValueError, "the data set is empty"),
-    (lambda data: Loader(data, 0), ValueError, "batch_size must be >= 1, got 0"),
-    (lambda data: Loader(data, 2.0), TypeError, "batch_size must be an integer, got 2.0"),
+    (lambda data: Loader(data.images, 4), TypeError, "dataset must be an ImageDataset, got ndarray"),
+    (
+        lambda data: Loader(data, 4, normalization=(0.5, 0.5)),
+        TypeError,
+        "normalization must be a Normalization, got (0.5, 0.5)",
+    ),
+    (lambda data: Loader(data, 0), ValueError, "batch_size must be at least 1, got 0"),
+    (lambda data: Loader(data, 2.0), TypeError, "batch_size must be an int, got 2.0"),
     (lambda data: Loader(data, 20, drop_last=True), ValueError, "no batch remains: batch_size 20, 10 images"),
-    (lambda data: Loader(data, 4, seed=-1), ValueError, "seed must be >= 0, got -1"),
+    (lambda data: Loader(data, 4, seed=-1), ValueError, "seed must be at least 0, got -1"),
     (
         lambda data: Loader(data, 4, augment="report"),
         TypeError,
         "augment must be callable as (images, rng), got 'report'",
     ),
+    (lambda data: Loader(data, 4, dtype=None), TypeError, "dtype must be float32 or float64, got None"),
     (lambda data: Loader(data, 4, dtype=np.float16), TypeError, "dtype must be float32 or float64, got float16"),
     (lambda data: Loader(data, 4, normalization=Normalization([0], [1])), ValueError, "has 3 channels"),
-    (lambda data: Loader(data, 4).epoch(-1), ValueError, "epoch must be >= 0, got -1"),
-    (lambda data: Loader(data, 4).epoch(0.5), TypeError, "epoch must be an integer, got 0.5"),
-    (lambda data: Loader(data, 4).epoch(0, -1), ValueError, "start_batch must be >= 0, got -1"),
+    (lambda data: Loader(data, 4).epoch(-1), ValueError, "epoch must be at least 0, got -1"),
+    (lambda data: Loader(data, 4).epoch(0.5), TypeError, "epoch must be an int, got 0.5"),
+    (lambda data: Loader(data, 4).epoch(0, -1), ValueError, "start_batch must be at least 0, got -1"),
     (lambda data: Loader(data, 4).epoch(0, 4), ValueError, "start_batch must be at most 3"),
     (lambda data: list(Loader(data, 4, augment=lambda x, rng: x[1:]).epoch(0)), ValueError, "got 3 for 4"),
     (lambda data: list(Loader(data, 4, augment=lambda x, rng: x / 255).epoch(0)), TypeError, "got float64"),

@@ -117,6 +117,23 @@ def test_a_list_of_layers_is_refused():
         nn.Sequential([nn.Linear(2, 3)])
 
 
+@pytest.mark.parametrize(
+    ("make", "places"),
+    [
+        (lambda one: nn.Sequential(one, nn.Flatten(), one), "'0' and '2'"),
+        (lambda one: nn.Mirrored(nn.Flatten(), one, one), "'1' and '2'"),
+        (lambda one: nn.Sequential(one, nn.Residual(nn.Sequential(nn.Flatten(), one))), r"'0' and '1\.body\.1'"),
+        (lambda one: nn.Residual(one, one), "'body' and 'shortcut'"),
+        (lambda one: nn.Residual(nn.Sequential(nn.Flatten(), one), one), r"'body\.1' and 'shortcut'"),
+    ],
+)
+@pytest.mark.parametrize("one", [nn.ReLU(), nn.Dropout(0.5), nn.Conv2d(3, 3, 1)], ids=repr)
+def test_a_module_in_two_places_is_refused(make, places, one):
+    """It keeps one forward pass, so that the gradients of the other would be wrong."""
+    with pytest.raises(ValueError, match=f"each place takes a module of its own, got one at {places}: "):
+        make(one)
+
+
 def test_without_input_grad_the_way_back_ends_at_the_first_layer_with_parameters():
     before, after = Spy(), Spy()
     model = nn.Sequential(before, nn.Linear(3, 4), after, nn.Linear(4, 2))
@@ -152,10 +169,23 @@ def test_without_parameters_and_without_input_grad_there_is_nothing_to_do():
 
 
 def test_a_layer_that_returns_no_gradient_is_named():
-    model = nn.Sequential(nn.Linear(3, 4), Silent(), nn.Linear(4, 2))
+    for layers in ([nn.Linear(3, 4), Silent(), nn.Linear(4, 2)], [Silent(), nn.Linear(3, 2)]):
+        model = nn.Sequential(*layers)
+        model(normal(5, 3))
+        with pytest.raises(RuntimeError, match=r"Silent\(\) returned no gradient of its input, though it was asked to"):
+            model.backward(normal(5, 2))
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [(nn.Linear(3, 2),), (nn.Linear(3, 2), nn.ReLU()), (nn.Dropout(0.5),), (nn.Multiply(2.0),), (nn.Flatten(),)],
+    ids=str,
+)
+def test_a_gradient_that_is_none_is_refused(layers):
+    model = nn.Sequential(*layers, seed=0)
     model(normal(5, 3))
-    with pytest.raises(RuntimeError, match=r"Silent\(\) returned no gradient of its input, though it was asked to"):
-        model.backward(normal(5, 2))
+    with pytest.raises(TypeError, match="takes an ndarray as gradient, got NoneType"):
+        model.backward(None)
 
 
 # -- Residual ----------------------------------------------------------------------------------------------------------
@@ -178,10 +208,34 @@ def test_a_residual_without_a_shortcut_passes_its_input():
     np.testing.assert_allclose(block.backward(dy), dy @ body.weight.value.T + dy, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("ways", "name"), [((5,), "body"), ((nn.ReLU(), nn.ReLU), "shortcut")])
+def test_a_residual_takes_modules(ways, name):
+    with pytest.raises(TypeError, match=f"a Residual takes a module as {name}, got (int|ABCMeta): "):
+        nn.Residual(*ways)
+
+
 def test_a_residual_of_other_shapes_is_refused():
     block = nn.Residual(nn.Conv2d(3, 4, 3, padding=1))
     with pytest.raises(ValueError, match=r"got \(2, 5, 5, 4\) from the body and \(2, 5, 5, 3\) around it"):
         block(normal(2, 5, 5, 3))
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "message"),
+    [
+        (nn.Residual(nn.Conv2d(3, 8, 3)), (8, 8, 3), r"got \(6, 6, 8\) from the body and \(8, 8, 3\) around"),
+        (nn.Residual(nn.ReLU(), nn.Conv2d(3, 1, 1)), (8, 8, 3), r"got \(8, 8, 3\) from the body and \(8, 8, 1\)"),
+        (nn.Mirrored(nn.Flatten(), shift=32), (32, 40, 3), r"more than 32 rows and columns, got shape \(32, 40, 3\)"),
+        (nn.Mirrored(nn.Flatten()), (5,), r"takes \(H, W, C\) an image, got \(5,\)"),
+    ],
+    ids=["Residual", "shortcut", "shift", "vectors"],
+)
+def test_output_shape_refuses_what_forward_refuses(model, shape, message):
+    for ask in (model.output_shape, model.summary, nn.Sequential(nn.ReLU(), model).summary):
+        with pytest.raises(ValueError, match=message):
+            ask(shape)
+    with pytest.raises(ValueError, match=r"."):
+        model.eval()(normal(2, *shape))
 
 
 def test_a_residual_does_not_broadcast():

@@ -1,11 +1,12 @@
 """What every layer does besides its arithmetic: shapes, modes, what is kept for the backward pass, what is refused."""
 
+import math
 import threading
 
 import numpy as np
 import pytest
 
-from fastscratch import nn
+from fastscratch import check_layer, models, nn
 from layer_cases import LAYERS
 
 ALL = pytest.mark.parametrize("case", LAYERS, ids=str)
@@ -180,12 +181,21 @@ def test_no_grad_holds_for_its_own_thread():
         (lambda: nn.Linear(0, 3), ValueError, "in_features must be at least 1, got 0"),
         (lambda: nn.Linear(3, None), TypeError, "out_features must be an int, got None"),
         (lambda: nn.BatchNorm2d(0), ValueError, "num_features must be at least 1, got 0"),
-        (lambda: nn.BatchNorm2d(3, eps=0), ValueError, "eps must be positive, got 0"),
-        (lambda: nn.BatchNorm2d(3, eps=float("nan")), ValueError, "eps must be positive, got nan"),
-        (lambda: nn.BatchNorm2d(3, momentum=1.5), ValueError, "momentum must lie between 0 and 1, got 1.5"),
-        (lambda: nn.Dropout(1.0), ValueError, "p must lie between 0 and 1, 1 excluded, got 1.0"),
-        (lambda: nn.Dropout(-0.1), ValueError, "p must lie between 0 and 1"),
-        (lambda: nn.Dropout(float("nan")), ValueError, "p must lie between 0 and 1"),
+        (lambda: nn.BatchNorm2d(3, eps=0), ValueError, "eps must be above 0, got 0"),
+        (lambda: nn.BatchNorm2d(3, eps=float("nan")), ValueError, "eps must be above 0, got nan"),
+        (lambda: nn.BatchNorm2d(3, eps=math.inf), ValueError, "eps must be above 0 and finite, got inf"),
+        (lambda: nn.PatchWhitening(3, eps=math.inf), ValueError, "eps must be above 0 and finite, got inf"),
+        (lambda: nn.BatchNorm2d(3, eps=10**400), ValueError, "eps must be above 0 and finite, got 1000"),
+        (lambda: nn.Dropout(-(10**400)), ValueError, "p must be at least 0 and below 1, got -1000"),
+        (lambda: nn.Multiply(math.inf), ValueError, "factor must be finite, got inf"),
+        (lambda: nn.Multiply(0), ValueError, "factor must not be 0, got 0"),
+        (lambda: nn.Conv2d(True, 4, 3), TypeError, "in_channels must be an int, got True"),
+        (lambda: nn.Conv2d(3, 4, True), TypeError, "kernel_size must be an int or a pair"),
+        (lambda: nn.MaxPool2d(2, stride=(1, True)), TypeError, "stride must be an int or a pair"),
+        (lambda: nn.BatchNorm2d(3, momentum=1.5), ValueError, "momentum must be at least 0 and at most 1, got 1.5"),
+        (lambda: nn.Dropout(1.0), ValueError, "p must be at least 0 and below 1, got 1.0"),
+        (lambda: nn.Dropout(-0.1), ValueError, "p must be at least 0 and below 1"),
+        (lambda: nn.Dropout(float("nan")), ValueError, "p must be at least 0 and below 1"),
         (lambda: nn.BatchNorm2d(3, eps="1e-5"), TypeError, "eps must be a number, got '1e-5'"),
         (lambda: nn.BatchNorm2d(3, momentum=None), TypeError, "momentum must be a number, got None"),
         (lambda: nn.BatchNorm2d(3, bias_lr_scale="64"), TypeError, "bias_lr_scale must be a number, got '64'"),
@@ -203,6 +213,38 @@ def test_sizes_that_make_no_sense_are_refused(make, kind, message):
         make()
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("ask", "kind", "message"),
+    [
+        (lambda: models.baseline().summary((32, 32)), ValueError, "takes (H, W, 3) an image, got (32, 32)"),
+        (lambda: models.baseline().summary(32), TypeError, "input_shape must be a tuple of ints, that of one image"),
+        (lambda: nn.ReLU().summary((32, 32, 3.0)), TypeError, "each size of input_shape must be an int, got 3.0"),
+        (lambda: models.baseline(32), TypeError, "input_shape must be a tuple of ints"),
+        (lambda: nn.ReLU().output_shape((-1,)), ValueError, "each size of input_shape must be at least 0, got -1"),
+        (lambda: nn.Sequential().output_shape(32), TypeError, "input_shape must be a tuple of ints"),
+        (lambda: nn.Flatten().output_shape(32), TypeError, "input_shape must be a tuple of ints"),
+        (lambda: nn.Dropout().output_shape(32), TypeError, "input_shape must be a tuple of ints"),
+        (lambda: nn.Linear(12, 3).output_shape(12), TypeError, "input_shape must be a tuple of ints"),
+        (lambda: check_layer(nn.Linear(12, 3), 12), TypeError, "input_shape must be a tuple of ints"),
+        (lambda: nn.MaxPool2d(2).output_shape((32, 32)), ValueError, "MaxPool2d((2, 2)) takes (H, W, C) an image, got"),
+        (lambda: nn.GlobalAvgPool2d().output_shape((5,)), ValueError, "takes (H, W, C) an image, got (5,)"),
+        (lambda: nn.Conv2d(3, 4, 3).output_shape((9, 9, 4)), ValueError, "takes (H, W, 3) an image, got (9, 9, 4)"),
+        (lambda: nn.PatchWhitening(3).output_shape((9, 9)), ValueError, "takes (H, W, 3) an image, got (9, 9)"),
+        (lambda: nn.BatchNorm2d(3).output_shape((9, 9)), ValueError, "takes (H, W, 3) an image, got (9, 9)"),
+    ],
+)
+def test_shapes_that_make_no_sense_are_refused(ask, kind, message):
+    with pytest.raises(kind) as error:
+        ask()
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_shape_may_be_any_sequence_of_whole_numbers():
+    assert nn.Linear(12, 3).output_shape([np.int64(12)]) == (3,)
+    assert nn.Conv2d(3, 4, 3).output_shape(np.array([5, 6, 3])) == (3, 4, 4)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Parameters, names, modes, state: what layers have from their base."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,13 @@ def test_a_parameter_is_made_of_a_value_or_of_a_way_to_draw_one():
             nn.Parameter(**arguments)
 
 
+def test_a_value_is_an_array():
+    with pytest.raises(TypeError, match=r"a Parameter's value must be an ndarray, got list: \[1\.0, 2\.0\]"):
+        nn.Parameter([1.0, 2.0])
+    with pytest.raises(TypeError, match=r"a Parameter's value must be an ndarray, got float: 1\.0"):
+        nn.Parameter(np.ones(2)).value = 1.0
+
+
 def test_a_gradient_goes_into_the_array_that_is_there():
     parameter = nn.Parameter(np.zeros(3, np.float32))
     given = np.ones(3, np.float64)
@@ -73,6 +82,20 @@ def test_a_gradient_goes_into_the_array_that_is_there():
     assert (first == 2).all()
 
 
+@pytest.mark.parametrize("wrong", [np.ones((3, 1)), np.ones(1), np.float32(1), [1.0, 2.0], np.ones((2, 3))], ids=str)
+def test_a_gradient_of_another_shape_is_refused(wrong):
+    """The first would be kept, later ones broadcast."""
+    parameter = nn.Parameter(np.zeros(3, np.float32))
+    parameter.name = "0.weight"
+    shape = re.escape(str(np.shape(wrong)))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=rf"gradient of parameter '0\.weight' has shape \(3,\), got {shape}$"):
+            parameter.set_grad(wrong)
+        parameter.grad = np.zeros(3, np.float32)
+    parameter.set_grad([1, 2, 3])
+    np.testing.assert_array_equal(parameter.grad, [1, 2, 3])
+
+
 def test_a_value_of_another_shape_is_refused():
     parameter = nn.Parameter(np.zeros(3, np.float32))
     parameter.name = "weight"
@@ -82,11 +105,11 @@ def test_a_value_of_another_shape_is_refused():
 
 def test_a_value_is_drawn_when_it_is_first_read():
     layer = nn.Conv2d(2, 3, 3)
-    assert not layer.weight.is_drawn
+    assert layer.weight._value is None
     assert layer.weight.shape == (3, 3, 2, 3)
-    assert not layer.weight.is_drawn, "its shape alone draws nothing"
+    assert layer.weight._value is None, "its shape alone draws nothing"
     value = layer.weight.value
-    assert layer.weight.is_drawn
+    assert layer.weight._value is not None
     assert layer.weight.value is value
     np.testing.assert_array_equal(nn.Conv2d(2, 3, 3).weight.value, value, "from seed 0, each time the same")
 
@@ -194,9 +217,9 @@ def test_astype_converts_parameters_and_buffers(case):
     np.testing.assert_array_equal(layer(x), y, "there and back, nothing is lost")
 
 
-@pytest.mark.parametrize("dtype", [np.float16, int, "complex64"])
+@pytest.mark.parametrize("dtype", [np.float16, int, "complex64", None, "word", 5])
 def test_astype_refuses_other_dtypes(dtype):
-    with pytest.raises(TypeError, match="a model's dtype is float32 or float64, got"):
+    with pytest.raises(TypeError, match="dtype must be float32 or float64, got"):
         nn.Linear(2, 3).astype(dtype)
 
 

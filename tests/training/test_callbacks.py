@@ -135,9 +135,36 @@ def test_a_wrong_option_is_refused(make, message):
         make()
 
 
-def test_monitoring_validation_needs_validation_data():
-    with pytest.raises(ValueError, match="cannot monitor valid_loss: fit was given no validation data"):
-        make_trainer(callbacks=[EarlyStopping()]).fit(make_data(), epochs=2)
+def test_monitoring_validation_needs_validation_data(tmp_path):
+    record = Record()
+    for callback in (EarlyStopping(), BestCheckpoint(tmp_path / "best.safetensors", "valid_loss")):
+        trainer = make_trainer(callbacks=[record, callback], checkpoint=tmp_path / "run")
+        with pytest.raises(ValueError, match="cannot monitor valid_loss: fit was given no validation data"):
+            trainer.fit(make_data(), epochs=2)
+    assert {call[0] for call in record.calls} == {"fit_start", "fit_end"}, "it shows before the first batch"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda path: BestCheckpoint(path, "train_loss"), lambda path: JsonLines(path), lambda path: CsvLog(path)],
+    ids=["BestCheckpoint", "JsonLines", "CsvLog"],
+)
+def test_the_file_of_another_run_is_not_overwritten(make, tmp_path):
+    file = tmp_path / "kept"
+    first = make_trainer(checkpoint=tmp_path / "run", callbacks=[make(file)])
+    first.fit(make_data(), epochs=1)
+    before = file.read_bytes()
+    other = make_trainer(callbacks=[make(file)], checkpoint=tmp_path / "other")
+    with pytest.raises(FileExistsError, match="kept belongs to another run: resume that run, or choose another file"):
+        other.fit(make_data(), epochs=1)
+    assert file.read_bytes() == before
+    assert not (tmp_path / "other").exists(), "nothing is left that a second try would stumble over"
+    first.fit(make_data(), epochs=2)  # its own
+    again = make_trainer(callbacks=[make(file)])
+    again.resume(tmp_path / "run")
+    again.fit(make_data(), epochs=3)
+    assert file.read_bytes() != before
 
 
 def test_best_checkpoint_is_that_of_the_best_epoch(tmp_path):

@@ -113,6 +113,22 @@ def test_metrics_say_how_good_the_final_network_is_and_where_it_ran(tmp_path):
     assert collect_metrics(trainer, train)["valid"] is None
 
 
+@pytest.mark.parametrize(
+    ("labels", "got"), [([0, 1], "list"), (np.array([0.0, 1.0]), "an array of float64"), (None, "NoneType")]
+)
+def test_classes_are_arrays_of_ints(labels, got):
+    right = np.array([0, 1])
+    with pytest.raises(TypeError, match=f"labels must be an array of ints, got {got}"):
+        confusion_matrix(labels, right, 2)
+    with pytest.raises(TypeError, match=f"predictions must be an array of ints, got {got}"):
+        confusion_matrix(right, labels, 2)
+
+
+def test_bytes_do_not_overflow():
+    classes = np.array([17, 18], np.uint8)
+    assert confusion_matrix(classes, classes, 20)[[17, 18], [17, 18]].tolist() == [1, 1]
+
+
 def test_metrics_that_are_not_finite_are_not_written(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_metrics(tmp_path / "metrics.json", {"loss": float("inf")})

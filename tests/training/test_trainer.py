@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastscratch import losses, nn, optim, schedules
-from fastscratch.data.augment import AUGMENTATIONS
+from fastscratch.data.augment import AUGMENTATIONS, GaussianBlur
 from fastscratch.data.dataset import ImageDataset
 from fastscratch.data.loader import Loader
 from fastscratch.data.normalization import Normalization
@@ -193,17 +193,39 @@ BAD_PARTS = {
         ValueError,
         "the schedule must be made with the optimizer that the trainer gets",
     ),
-    "batch_size": (lambda: parts(batch_size=0), ValueError, "batch_size must be >= 1, got 0"),
-    "batch_size float": (lambda: parts(batch_size=3.0), TypeError, "batch_size must be an integer, got 3.0"),
-    "eval_batch_size": (lambda: parts(eval_batch_size=-1), ValueError, "eval_batch_size must be >= 1, got -1"),
-    "seed": (lambda: parts(seed=-1), ValueError, "seed must be >= 0, got -1"),
+    "batch_size": (lambda: parts(batch_size=0), ValueError, "batch_size must be at least 1, got 0"),
+    "batch_size float": (lambda: parts(batch_size=3.0), TypeError, "batch_size must be an int, got 3.0"),
+    "eval_batch_size": (lambda: parts(eval_batch_size=-1), ValueError, "eval_batch_size must be at least 1, got -1"),
+    "seed": (lambda: parts(seed=-1), ValueError, "seed must be at least 0, got -1"),
     "checkpoint_every": (
         lambda: parts(checkpoint="a", checkpoint_every=0),
         ValueError,
-        "checkpoint_every must be >= 1",
+        "checkpoint_every must be at least 1",
     ),
     "no folder": (lambda: parts(checkpoint_every=5), ValueError, "checkpoint_every=5 needs a folder: pass checkpoint"),
-    "config": (lambda: parts(config={"a": object()}), TypeError, "JSON"),
+    "config": (lambda: parts(config={"a": object()}), TypeError, "config must hold what JSON can, got .*object"),
+    "config with NaN": (lambda: parts(config={"a": float("nan")}), ValueError, "config must hold what JSON can, .*nan"),
+    "no config": (lambda: parts(config=5), TypeError, "config must be a mapping, got 5"),
+    "normalization": (
+        lambda: parts(normalization="x"),
+        TypeError,
+        "normalization must be an instance of Normalization, got 'x'",
+    ),
+    "name of an augmentation": (
+        lambda: parts(augment="report"),
+        TypeError,
+        r"augment must be callable as \(images, rng\), got 'report'$",
+    ),
+    "augmentation not made": (
+        lambda: parts(augment=AUGMENTATIONS["report"]),
+        TypeError,
+        r"augment must be callable as \(images, rng\), got <function .*; make it first, by calling it",
+    ),
+    "class of an augmentation": (
+        lambda: parts(augment=GaussianBlur),
+        TypeError,
+        "augment must be callable as .*; make it first, by calling it",
+    ),
 }
 
 
@@ -244,6 +266,22 @@ BAD_DATA = {
 def test_data_that_does_not_fit_is_refused(make, error, message):
     with pytest.raises(error, match=message):
         Trainer(**parts()).fit(*make(), epochs=1)
+
+
+def whitened(*before, adapted=False):
+    model = nn.Sequential(*before, nn.PatchWhitening(3, 3), nn.Flatten(), nn.Linear(54 * 36, 3), seed=0)
+    if adapted:
+        model[len(before)].adapt(np.random.default_rng(0).standard_normal((9, 8, 8, 3), dtype=np.float32))
+    return parts(model=model, optimizer=optim.SGD(model.parameters(), lr=1e-3))
+
+
+def test_a_whitening_layer_that_saw_no_images_is_refused():
+    trainer = Trainer(**whitened(nn.Dropout(0.1)))
+    with pytest.raises(ValueError, match=r"PatchWhitening\(3, .*\) at '1' was shown no images, only a first layer is"):
+        trainer.fit(make_data(), epochs=1)
+    assert trainer.state.step == 0
+    for fits in (whitened(), whitened(nn.Dropout(0.1), adapted=True)):
+        assert len(Trainer(**fits).fit(make_data(), epochs=1)) == 1
 
 
 @pytest.mark.parametrize(("epochs", "error"), [(0, ValueError), (1.5, TypeError), (True, TypeError)])
