@@ -121,6 +121,24 @@ class TestThreads:
         kernels.set_num_threads(self.THREADS)
         assert self.states(flush=False) == {True}
 
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_after_an_interrupt_that_comes_as_soon_as_they_are_flushed(self, threads, monkeypatch):
+        from fastscratch_kernels import _parallel
+
+        flush, caller = _parallel.flush_denormals, threading.current_thread()
+
+        def flush_and_raise():
+            state = flush()
+            if threading.current_thread() is caller:
+                raise KeyboardInterrupt
+            return state
+
+        monkeypatch.setattr(_parallel, "flush_denormals", flush_and_raise)
+        kernels.set_num_threads(threads)
+        with pytest.raises(KeyboardInterrupt):
+            self.run_chunks(lambda start, stop: None, 6, 1)
+        assert keeps_denormals()
+
     def test_what_was_set_before_stays_set(self):
         from fastscratch_kernels._denormals_numba import flush_denormals, restore_denormals
 
