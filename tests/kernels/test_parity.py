@@ -243,6 +243,9 @@ def test_the_table_holds_what_kernels_get_wrong():
         assert any(case.filters % 8 for case in table)
         assert any(case.filters % 8 == 0 for case in table)
         assert any(not case.bias for case in table)
+    # Numbers of an image that lie side by side in a patch: the sparse gradients take whole vectors of them.
+    runs = {case.x[3] * (case.kernel[1] if case.dilation[1] == 1 else 1) for case in cases.FUSED if case.groups == 1}
+    assert {8, 16, 48, 96} <= runs
     assert any(case.kernel[0] < case.kernel[1] for case in convolutions)
     assert any(case.kernel == case.x[1:3] for case in convolutions)
     assert any(case.padding >= case.kernel for case in convolutions)
