@@ -52,6 +52,15 @@ def pair(name: str, value: Any, minimum: int) -> Pair:
     return result
 
 
+def pooling(
+    kernel_size: IntPair, stride: IntPair | None, padding: IntPair, prefix: str = ""
+) -> tuple[Pair, Pair, Pair]:
+    """Return a pooling's kernel, stride and padding as pairs; in errors their names begin with `prefix`."""
+    k = pair(f"{prefix}kernel_size", kernel_size, 1)
+    s = k if stride is None else pair(f"{prefix}stride", stride, 1)
+    return k, s, pair(f"{prefix}padding", padding, 0)
+
+
 def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
     """Return how many windows fit along one axis (rounded down, as in PyTorch).
 
