@@ -150,3 +150,9 @@ def argmax_dtype(kernel: Pair) -> np.dtype[Any]:
 def dead_position(dtype: np.dtype[Any]) -> int:
     """Return the argmax of a pooled output that ReLU switched off, so that no gradient flows through it."""
     return int(np.iinfo(dtype).max)
+
+
+def largest_image(x_shape: tuple[int, ...], padding: Pair, dy_shape: tuple[int, ...]) -> int:
+    """Return how many numbers an image has: one of `x_shape` with its border, or one of `dy_shape` if that has more."""
+    _, h, w, c = x_shape
+    return max((h + 2 * padding[0]) * (w + 2 * padding[1]) * c, dy_shape[1] * dy_shape[2] * dy_shape[3])
