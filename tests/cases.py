@@ -98,9 +98,9 @@ def fills_of(op: str) -> tuple[str, ...]:
     if op == "conv2d_relu_maxpool2d_backward":
         # Not "special": whether NaN in x times the zero gradient of a pixel that did not win counts is open.
         return ("normal", "integers", "ties", "upstream")
-    if op in ("channel_moments", "batchnorm2d", "sgd_step"):
+    if op in ("channel_moments", "batchnorm2d", "batchnorm2d_backward", "sgd_step"):
         return ("normal", "special")
-    if op in ("batchnorm2d_backward", "adam_step"):
+    if op == "adam_step":
         return ("normal",)
     if op == "log_softmax":
         return ("normal", "negative", "special")
