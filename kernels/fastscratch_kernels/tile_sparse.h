@@ -33,7 +33,7 @@ static int NAME(finite)(const REAL *x, ptrdiff_t n) {
 
 /* out[0..V) += sum over n windows of dy * the row of the place that argmax names, for one filter or, where `two`, for it
  * and the next, whose sums are ldr numbers on. With few vectors to a row a single filter would wait for its own sums.
- * The row of a dead place is zeros; where not all of dy is `finite` its gradient is made zero, too, which takes time. */
+ * The row of a dead place is zeros; where not all of dy is `finite` its gradient is made zero too, which takes time. */
 INLINE void NAME(pooled_v)(const int V, const int two, const int finite, const REAL *rows, ptrdiff_t window,
                            ptrdiff_t ldr, const REAL *zeros, const REAL *dy, const uint8_t *argmax, ptrdiff_t F,
                            ptrdiff_t n, REAL *out) {
