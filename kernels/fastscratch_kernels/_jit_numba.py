@@ -95,7 +95,7 @@ def compiled(function: Function, *, leaf: bool = False, quick: bool = False) -> 
 
 
 def leaf(function: Function) -> Function:
-    """Compile a function that makes no arrays, to be called by compiled functions alone.
+    """Compile a function that makes no arrays and keeps none, most of them to be called by compiled functions.
 
     It leaves out the counting of references to its arguments, 5 ns an array and call: its callers hold them.
     """

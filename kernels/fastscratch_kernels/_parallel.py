@@ -9,11 +9,12 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from ._denormals_numba import flush_denormals, restore_denormals
+from ._denormals_numba import denormal_state, flush_denormals, restore_denormals
 from ._threads import threads_set
 
 
@@ -27,13 +28,37 @@ class _Job:
         self.chunks = -(-count // size)
         self._tickets = itertools.count()  # its `next` is atomic
         self.finished: SimpleQueue[BaseException | None] = SimpleQueue()  # one entry a chunk of a helper
+        self._came: list[None] = []  # one entry a helper: `append` is atomic
+        self._went: list[None] = []
+
+    def help(self) -> None:
+        """Do chunks in a helper until none is left."""
+        self._came.append(None)  # before the first ticket: see `abandon`
+        try:
+            self.work(helper=True)
+        finally:
+            self._went.append(None)
+
+    def abandon(self) -> None:
+        """Hand out no chunk any more, and return when no helper works on one."""
+        while True:
+            try:
+                while next(self._tickets) < self.chunks:
+                    pass
+                # A helper that comes after this finds no ticket.
+                while len(self._went) < len(self._came):
+                    time.sleep(1e-4)
+                return
+            except BaseException:  # a second interrupt: the arrays are the helpers' still, and the first one is raised
+                continue
 
     def work(self, helper: bool) -> int:
         """Do chunks until none is left; return how many."""
         if not self.flush:
             return self._work(helper)
-        state = flush_denormals()
+        state = denormal_state()
         try:
+            flush_denormals()  # in here, since an interrupt may come as soon as it is done
             return self._work(helper)
         finally:
             restore_denormals(state)
@@ -63,7 +88,7 @@ class _Pool:
 
     def _serve(self) -> None:
         while True:
-            self._jobs.get().work(helper=True)
+            self._jobs.get().help()
 
     def _grow(self, helpers: int) -> None:
         with self._lock:
@@ -73,10 +98,14 @@ class _Pool:
 
     def run(self, job: _Job, threads: int) -> None:
         self._grow(threads - 1)
-        for _ in range(threads - 1):
-            self._jobs.put(job)
-        mine = job.work(helper=False)
-        errors = [error for _ in range(job.chunks - mine) if (error := job.finished.get()) is not None]
+        try:
+            for _ in range(threads - 1):
+                self._jobs.put(job)
+            mine = job.work(helper=False)
+            errors = [error for _ in range(job.chunks - mine) if (error := job.finished.get()) is not None]
+        except BaseException:
+            job.abandon()
+            raise
         if errors:
             raise errors[0]
 
@@ -112,7 +141,7 @@ def run_chunks(function: Callable[..., None], count: int, size: int, *arguments:
     Notes
     -----
     The calling thread works too, and does all by itself where there is one chunk or one thread. An error of a chunk
-    is raised here.
+    is raised here, and so is what interrupts the calling thread, when no other thread touches the arrays any more.
     """
     if count <= 0:
         return

@@ -104,7 +104,10 @@ cdef _gradient_sums(const real[:, ::1] dy, const real[:, ::1] x, const real[::1]
 cdef _gradient_rows(const real[:, ::1] dy, const real[:, ::1] x, const real[::1] mean, const real[::1] scale,
                     const real[::1] bias, bint relu, const real[::1] offset, const real[::1] slope,
                     real[:, ::1] dx):
+    # `offset` and `slope` are None where mean and variance are constants.
     cdef const tile_table *t = table()
+    cdef const real *offsets = NULL if offset is None else &offset[0]
+    cdef const real *slopes = NULL if slope is None else &slope[0]
     cdef Py_ssize_t q, first, C = x.shape[1], rows = x.shape[0], size = _chunk_rows(rows, C, sizeof(real))
     cdef int threads = get_num_threads()
     cdef unsigned long state = 0
@@ -114,10 +117,10 @@ cdef _gradient_rows(const real[:, ::1] dy, const real[:, ::1] x, const real[::1]
             first = q * size
             if real is float:
                 t.f32.gradient_rows(&dy[first, 0], &x[first, 0], min(size, rows - first), C, &mean[0], &scale[0],
-                                    &bias[0], &offset[0], &slope[0], relu, &dx[first, 0])
+                                    &bias[0], offsets, slopes, relu, &dx[first, 0])
             else:
                 t.f64.gradient_rows(&dy[first, 0], &x[first, 0], min(size, rows - first), C, &mean[0], &scale[0],
-                                    &bias[0], &offset[0], &slope[0], relu, &dx[first, 0])
+                                    &bias[0], offsets, slopes, relu, &dx[first, 0])
         t.restore_denormals(state)
 
 
@@ -139,10 +142,10 @@ def batchnorm2d_backward(dy, x, mean, var, weight, bias, dx, dweight, dbias, eps
     dweight[...] = products * inv_std
     if dx is None:
         return
-    offset, slope = np.zeros_like(dbias), np.zeros_like(dbias)
+    offset = slope = None
     if training and rows:
-        offset[...] = sums / rows
-        slope[...] = products * np.square(inv_std, dtype=np.float64) / rows
+        offset = (sums / rows).astype(x.dtype)
+        slope = (products * np.square(inv_std, dtype=np.float64) / rows).astype(x.dtype)
     if x.itemsize == 4:
         _gradient_rows[float](dy, x, mean, scale, bias, relu, offset, slope, dx.reshape(-1, c))
     else:

@@ -34,8 +34,11 @@ def _constants(x: Array, *vectors: Array) -> Array:
 
 
 def _floor(x: Array, relu: bool) -> Array:
-    """Return what a normalized number must exceed to count: 0 with ReLU. A flag in the inner loop would be a branch."""
-    return frozen(np.array([0 if relu else -np.inf], dtype=x.dtype))
+    """Return what a normalized number must exceed to count: 0 with ReLU. A flag in the inner loop would be a branch.
+
+    Without ReLU it is NaN: no number is below it or equal, not even -inf.
+    """
+    return frozen(np.array([0 if relu else np.nan], dtype=x.dtype))
 
 
 @compiled
@@ -119,6 +122,13 @@ def _gradient_rows(
 ) -> None:
     zero, least = dy.dtype.type(0), floor[0]
     channels = np.uint64(c)
+    if len(constants) == 3:  # mean and variance are constants; a slope of zero would make NaN of infinite numbers
+        for i in range(np.uint64(start), np.uint64(stop)):
+            for j in range(channels):
+                upstream = dy[i * channels + j]
+                y = (x[i * channels + j] - constants[0, j]) * constants[1, j] + constants[2, j]
+                dx[i * channels + j] = constants[1, j] * (zero if y <= least else upstream)
+        return
     for i in range(np.uint64(start), np.uint64(stop)):
         for j in range(channels):
             centered = x[i * channels + j] - constants[0, j]
@@ -153,9 +163,8 @@ def batchnorm2d_backward(
     dweight[...] = products * inv_std
     if dx is None:
         return
-    offset, slope = np.zeros_like(sums), np.zeros_like(sums)
+    constants = _constants(x, mean, scale, bias)
     if training and rows:
-        offset = sums / rows
         slope = products * np.square(inv_std, dtype=np.float64) / rows
-    constants = _constants(x, mean, scale, bias, offset, slope)
+        constants = _constants(x, mean, scale, bias, sums / rows, slope)
     run_chunks(_gradient_rows, rows, size, *images, constants, floor, dx.reshape(-1))

@@ -1,8 +1,8 @@
 """2-D convolution in Cython, forward and backward: implicit im2col, a register tile, threads over images.
 
 The patch matrix is never written: the tiles of tile.h read the patches where they lie. Forward there is one parallel
-region a call, backward one for each gradient, with single-threaded arithmetic inside. Sums run in an order that depends
-on the shapes alone, so results do not depend on the number of threads.
+region a call, backward one for each gradient, and one more where images get a border, with single-threaded arithmetic
+inside. Sums run in an order that depends on the shapes alone, so results do not depend on the number of threads.
 
 Raw kernels: they fill their caller's arrays and check nothing.
 """

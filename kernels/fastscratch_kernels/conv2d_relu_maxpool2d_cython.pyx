@@ -10,7 +10,7 @@ output of the convolution in four (for 2 x 2 windows) has a gradient, and only t
     dX   for each place of the output, its live gradients times their filters are added to the patch there
 
 Pools whose windows overlap, leave pixels out between them, have a border or 255 places and more take the composition of
-the plain ops; so does the gradient of a convolution with groups.
+the plain ops; so does the gradient of a convolution with groups, and that of images too large for the lists.
 Raw kernels: they fill their caller's arrays and check nothing.
 """
 
@@ -25,7 +25,7 @@ from ._threads import get_num_threads
 from .conv2d_cython import conv2d, conv2d_backward, input_gradient
 from .conv2d_relu_maxpool2d_numpy import compose, compose_backward
 from .maxpool2d_cython import maxpool2d, maxpool2d_backward
-from .shapes import conv2d_shape
+from .shapes import conv2d_shape, largest_image
 
 cdef enum:
     # Slots of scratch memory.
@@ -34,6 +34,8 @@ cdef enum:
     IMAGE_CHUNKS = 16   # partial sums of dW, where threads do not own filters
 
 cdef Py_ssize_t L1 = 24 << 10   # bytes that are gone over again and again
+
+LARGEST_IMAGE = 2**31 - 1   # numbers of one image, with its border, or of its gradient: the lists hold 32-bit offsets
 
 
 cdef tile_patches _windows(const tile_table *t, const Geometry *g, Py_ssize_t PH, Py_ssize_t PW, Py_ssize_t QH,
@@ -378,7 +380,8 @@ def conv2d_relu_maxpool2d_backward(dy, argmax, x, w, dx, dw, db, stride, padding
                                    pool_stride, pool_padding):
     """Fill `dx` (like x), `dw` (like w) and `db` (F,) from `dy` and `argmax` (N, PH, PW, F); None is left out."""
     windows, pool = (stride, padding, dilation, groups), (pool_kernel, pool_stride, pool_padding)
-    if len(x) == 0 or groups > 1 or not _is_fused(pool_kernel, pool_stride, pool_padding):
+    fused = groups == 1 and _is_fused(pool_kernel, pool_stride, pool_padding)
+    if len(x) == 0 or not fused or largest_image(x.shape, padding, dy.shape) > LARGEST_IMAGE:
         compose_backward(conv2d_backward, maxpool2d_backward, dy, argmax, x, w, dx, dw, db, windows, pool)
         return
     # The sparse dX adds whole vectors: a patch's runs must be made of them (64 bytes, whatever the instruction set).

@@ -317,26 +317,26 @@ def conv2d_relu_maxpool2d_backward(
             conv2d_numba.input_gradient(dconv, w, dx, stride, padding, dilation)
     places = pool_kernel[0] * pool_kernel[1]
     gradients = (flat(dy), flat(argmax))
-    windows = (where.image, pixels, places, where.pieces, where.length)
+    offsets = (where.image, pixels, places, where.pieces, where.length)
     db = np.empty(f, dtype=dw.dtype) if db is None else db
     if whole_vectors:
-        _filter_gradient(gradients, n, pad(x, padding), windows, dw, db)
+        _filter_gradient(gradients, n, pad(x, padding), offsets, dw, db)
     else:
-        _filter_gradient_from_patches(gradients, n, pad(x, padding), windows, dw, db)
+        _filter_gradient_from_patches(gradients, n, pad(x, padding), offsets, dw, db)
     if dx is not None and whole_vectors:
-        _input_gradient(gradients, w, windows, where.padded, padding, dx)
+        _input_gradient(gradients, w, offsets, where.padded, padding, dx)
 
 
-Windows = tuple[int, Array, int, Array, int]  # image, pixels, places, pieces, length: for the compiled functions
+Offsets = tuple[int, Array, int, Array, int]  # image, pixels, places, pieces, length: for the compiled functions
 
 
 def _filter_gradient(
-    gradients: tuple[Array, Array], n: int, x: Array, windows: Windows, dw: Array, db: Array
+    gradients: tuple[Array, Array], n: int, x: Array, offsets: Offsets, dw: Array, db: Array
 ) -> None:
     f = db.size
     k = dw.size // f
     groups = -(-f // FILTERS)
-    packed = _steps(len(windows[3]), windows[4])
+    packed = _steps(len(offsets[3]), offsets[4])
     cost = gradients[0].size // groups * k // 8
     run_chunks(
         _dw_filters,
@@ -346,7 +346,7 @@ def _filter_gradient(
         n,
         f,
         x,
-        *windows,
+        *offsets,
         _steps(FILTERS, k),
         packed,
         dw.reshape(-1),
@@ -355,7 +355,7 @@ def _filter_gradient(
 
 
 def _filter_gradient_from_patches(
-    gradients: tuple[Array, Array], n: int, x: Array, windows: Windows, dw: Array, db: Array
+    gradients: tuple[Array, Array], n: int, x: Array, offsets: Offsets, dw: Array, db: Array
 ) -> None:
     f = db.size
     k = dw.size // f
@@ -363,14 +363,14 @@ def _filter_gradient_from_patches(
     size = chunk_size(n, gradients[0].size // max(1, n) * k // 4, most_chunks=16)
     chunks = -(-n // size)
     sums = np.empty((chunks, f * row), dtype=dw.dtype)
-    run_chunks(_dw_images, n, size, *gradients, f, x, *windows, row, _steps(f, row), _steps(1, 0), size, sums)
+    run_chunks(_dw_images, n, size, *gradients, f, x, *offsets, row, _steps(f, row), _steps(1, 0), size, sums)
     total = np.sum(sums, axis=0).reshape(f, row)
     dw.reshape(k, f)[...] = total[:, :k].T
     db[...] = total[:, k]
 
 
 def _input_gradient(
-    gradients: tuple[Array, Array], w: Array, windows: Windows, padded_size: Pair, padding: Pair, dx: Array
+    gradients: tuple[Array, Array], w: Array, offsets: Offsets, padded_size: Pair, padding: Pair, dx: Array
 ) -> None:
     n = dx.shape[0]
     f = w.shape[3]
@@ -387,8 +387,8 @@ def _input_gradient(
         flat(wt),
         k,
         padded.reshape(-1),
-        *windows,
-        _steps(len(windows[3]), windows[4]),
+        *offsets,
+        _steps(len(offsets[3]), offsets[4]),
     )
     if padded is not dx:
         crop(padded, dx, padding)

@@ -49,7 +49,8 @@ cdef _maxpool2d_large(const real[:, :, :, ::1] x, real[:, :, :, ::1] out, int32_
     cdef Py_ssize_t H = x.shape[1], W = x.shape[2], OH = out.shape[1], OW = out.shape[2]
     cdef Py_ssize_t n, oh, ow, c, i, j, top, left
     cdef real v
-    for n in range(out.shape[0]):
+    cdef int threads = get_num_threads()
+    for n in prange(out.shape[0], schedule="static", num_threads=threads, nogil=True):
         for oh in range(OH):
             for ow in range(OW):
                 top, left = oh * sh - ph, ow * sw - pw
@@ -108,9 +109,10 @@ cdef _maxpool2d_backward(const real[:, :, :, ::1] dy, const uint8_t[:, :, :, ::1
 cdef _maxpool2d_backward_large(const real[:, :, :, ::1] dy, const int32_t[:, :, :, ::1] argmax,
                                real[:, :, :, ::1] dx, Py_ssize_t kw, Py_ssize_t sh, Py_ssize_t sw, Py_ssize_t ph,
                                Py_ssize_t pw):
-    cdef Py_ssize_t n, oh, ow, c, top, left
-    dx[...] = 0
-    for n in range(dy.shape[0]):
+    cdef Py_ssize_t n, oh, ow, c, top, left, image = dx.shape[1] * dx.shape[2] * dx.shape[3]
+    cdef int threads = get_num_threads()
+    for n in prange(dy.shape[0], schedule="static", num_threads=threads, nogil=True):
+        memset(&dx[n, 0, 0, 0], 0, image * sizeof(real))
         for oh in range(dy.shape[1]):
             for ow in range(dy.shape[2]):
                 for c in range(dy.shape[3]):

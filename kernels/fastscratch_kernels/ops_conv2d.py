@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from . import checked
 from ._checks import Array, check_array, check_given, check_shape
-from .checked import Pool, Windows
-from .shapes import IntPair, pair
+from .checked import Windows
+from .shapes import IntPair, pair, pooling
 
 
 def _windows(stride: IntPair, padding: IntPair, dilation: IntPair, groups: int) -> Windows:
@@ -88,7 +88,8 @@ def conv2d(
     Notes
     -----
     2 N OH OW F KH KW C / groups floating point operations. Where Winograd's algorithm is taken, a NaN or infinity in
-    `x` makes outputs NaN in the whole tile (2 x 2 or 4 x 4 outputs) that it takes part in.
+    `x` makes the outputs that it takes part in NaN or infinite, as elsewhere, and may make NaN of an infinity or of
+    others in the same tile (2 x 2 or 4 x 4 outputs).
     """
     x, w, b = _check_inputs(x, w, b)
     how = _windows(stride, padding, dilation, groups)
@@ -201,7 +202,7 @@ def conv2d_relu_maxpool2d(
     """
     x, w, b = _check_inputs(x, w, b)
     how = _windows(stride, padding, dilation, groups)
-    pool = _pool(pool_kernel_size, pool_stride, pool_padding)
+    pool = pooling(pool_kernel_size, pool_stride, pool_padding, "pool_")
     return checked.conv2d_relu_maxpool2d(x, w, b, how, pool, out, argmax, backend, algorithm)
 
 
@@ -251,13 +252,8 @@ def conv2d_relu_maxpool2d_backward(
     """
     x, w, _ = _check_inputs(x, w, None)
     how = _windows(stride, padding, dilation, groups)
-    pool = _pool(pool_kernel_size, pool_stride, pool_padding)
+    pool = pooling(pool_kernel_size, pool_stride, pool_padding, "pool_")
     dx, dw, db = _check_gradients(dy, x, w, dx, dw, db)
     return checked.conv2d_relu_maxpool2d_backward(
         dy, argmax, x, w, how, pool, input_grad, bias, dx, dw, db, backend
     )
-
-
-def _pool(kernel_size: IntPair, stride: IntPair | None, padding: IntPair) -> Pool:
-    k = pair("pool_kernel_size", kernel_size, 1)
-    return k, k if stride is None else pair("pool_stride", stride, 1), pair("pool_padding", padding, 0)

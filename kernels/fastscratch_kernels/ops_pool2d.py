@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from ._checks import Array, check_array, check_input_shape, check_out, check_shape
 from ._registry import kernel
-from .shapes import IntPair, Pair, argmax_dtype, pair, pool2d_shape
-
-
-def _pool(kernel_size: IntPair, stride: IntPair | None, padding: IntPair) -> tuple[Pair, Pair, Pair]:
-    k = pair("kernel_size", kernel_size, 1)
-    return k, k if stride is None else pair("stride", stride, 1), pair("padding", padding, 0)
+from .shapes import IntPair, Pair, argmax_dtype, pool2d_shape, pooling
 
 
 def _describe(shape: tuple[int, ...], pool: tuple[Pair, Pair, Pair]) -> str:
@@ -62,7 +57,7 @@ def maxpool2d(
     Rows and columns that are left over at the bottom and right are ignored (PyTorch's ``ceil_mode=False``).
     """
     x = check_array("x", x, "N H W C")
-    pool = _pool(kernel_size, stride, padding)
+    pool = pooling(kernel_size, stride, padding)
     shape = pool2d_shape(x.shape, *pool)
     out = check_out("out", out, shape, x.dtype, x=x)
     argmax = check_out("argmax", argmax, shape, argmax_dtype(pool[0]), x=x, out=out)
@@ -109,7 +104,7 @@ def maxpool2d_backward(
     """
     dy = check_array("dy", dy, "N OH OW C")
     shape = check_input_shape(input_shape)
-    pool = _pool(kernel_size, stride, padding)
+    pool = pooling(kernel_size, stride, padding)
     out_shape = pool2d_shape(shape, *pool)
     check_shape("dy", dy, out_shape, _describe(shape, pool))
     argmax = check_array("argmax", argmax, "N OH OW C", argmax_dtype(pool[0]))
@@ -154,7 +149,7 @@ def avgpool2d(
         For arrays of another dtype or shape, parameters out of range, or a window that does not fit.
     """
     x = check_array("x", x, "N H W C")
-    pool = _pool(kernel_size, stride, padding)
+    pool = pooling(kernel_size, stride, padding)
     out = check_out("out", out, pool2d_shape(x.shape, *pool), x.dtype, x=x)
     kernel("avgpool2d", backend)(x, out, *pool, bool(count_include_pad))
     return out
@@ -197,7 +192,7 @@ def avgpool2d_backward(
     """
     dy = check_array("dy", dy, "N OH OW C")
     shape = check_input_shape(input_shape)
-    pool = _pool(kernel_size, stride, padding)
+    pool = pooling(kernel_size, stride, padding)
     check_shape("dy", dy, pool2d_shape(shape, *pool), _describe(shape, pool))
     dx = check_out("dx", dx, shape, dy.dtype, dy=dy)
     kernel("avgpool2d_backward", backend)(dy, dx, *pool, bool(count_include_pad))

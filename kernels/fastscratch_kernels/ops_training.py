@@ -42,7 +42,8 @@ def sgd_step(
     nesterov : bool
         Whether the gradient is taken as if the coming part of the velocity were already gone along.
     out, out_velocity : ndarray of shape (size,), optional
-        C-contiguous arrays to fill, which may be `value` and `velocity`; None makes them.
+        C-contiguous arrays to fill, which may be `value` and `velocity`; None makes them. Without `velocity` there is
+        no `out_velocity` to fill.
     backend : str, optional
         "numpy", "numba", "cython" or "auto"; None takes the one in force.
 
@@ -69,6 +70,8 @@ def sgd_step(
     if velocity is not None:
         read = {"value": value, "grad": grad, "out": out}
         out_velocity = check_in_place("out_velocity", out_velocity, "velocity", velocity, **read)
+    elif out_velocity is not None:
+        raise TypeError(f"out_velocity must be None without velocity, got {type(out_velocity).__name__}")
     kernel("sgd_step", backend)(value, grad, velocity, out, out_velocity, lr, momentum, nesterov, decay)
     return out, out_velocity
 

@@ -52,6 +52,15 @@ def pair(name: str, value: Any, minimum: int) -> Pair:
     return result
 
 
+def pooling(
+    kernel_size: IntPair, stride: IntPair | None, padding: IntPair, prefix: str = ""
+) -> tuple[Pair, Pair, Pair]:
+    """Return a pooling's kernel, stride and padding as pairs; in errors their names begin with `prefix`."""
+    k = pair(f"{prefix}kernel_size", kernel_size, 1)
+    s = k if stride is None else pair(f"{prefix}stride", stride, 1)
+    return k, s, pair(f"{prefix}padding", padding, 0)
+
+
 def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
     """Return how many windows fit along one axis (rounded down, as in PyTorch).
 
@@ -141,3 +150,9 @@ def argmax_dtype(kernel: Pair) -> np.dtype[Any]:
 def dead_position(dtype: np.dtype[Any]) -> int:
     """Return the argmax of a pooled output that ReLU switched off, so that no gradient flows through it."""
     return int(np.iinfo(dtype).max)
+
+
+def largest_image(x_shape: tuple[int, ...], padding: Pair, dy_shape: tuple[int, ...]) -> int:
+    """Return how many numbers an image has: one of `x_shape` with its border, or one of `dy_shape` if that has more."""
+    _, h, w, c = x_shape
+    return max((h + 2 * padding[0]) * (w + 2 * padding[1]) * c, dy_shape[1] * dy_shape[2] * dy_shape[3])

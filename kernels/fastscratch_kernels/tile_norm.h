@@ -131,32 +131,40 @@ static void NAME(gradient_sums)(const REAL *dy, const REAL *x, ptrdiff_t rows, p
 #undef PLAIN
 }
 
-INLINE void NAME(restore_columns)(const int whole, const int relu, const REAL *dy, const REAL *x, const REAL *mean,
-                                  const REAL *scale, const REAL *shift, const REAL *offset, const REAL *slope,
-                                  ptrdiff_t n, REAL *dx) {
+INLINE void NAME(restore_columns)(const int whole, const int relu, const int moving, const REAL *dy, const REAL *x,
+                                  const REAL *mean, const REAL *scale, const REAL *shift, const REAL *offset,
+                                  const REAL *slope, ptrdiff_t n, REAL *dx) {
     const VEC centered = NAME(load_part)(whole, x, n) - NAME(load_part)(whole, mean, n);
     const VEC a = NAME(load_part)(whole, scale, n);
     VEC g = NAME(load_part)(whole, dy, n);
     if (relu) g = NAME(passed)(g, centered, a, NAME(load_part)(whole, shift, n));
-    g = g - NAME(load_part)(whole, offset, n) - centered * NAME(load_part)(whole, slope, n);
+    if (moving) g = g - NAME(load_part)(whole, offset, n) - centered * NAME(load_part)(whole, slope, n);
     NAME(store_part)(whole, dx, g * a, n);
 }
 
-/* dx = scale (dy - offset - slope (x - mean)). */
+/* dx = scale (dy - offset - slope (x - mean)), or scale dy where mean and variance are constants and `offset` and
+ * `slope` are NULL: a slope of zero would make NaN of infinite numbers. */
 static void NAME(gradient_rows)(const REAL *dy, const REAL *x, ptrdiff_t rows, ptrdiff_t C, const REAL *mean,
                                 const REAL *scale, const REAL *shift, const REAL *offset, const REAL *slope, int relu,
                                 REAL *dx) {
     for (ptrdiff_t i = 0; i < rows; i++, x += C, dy += C, dx += C) {
         ptrdiff_t c = 0;
-#define ROW(whole, relu, n)                                                                                            \
-    NAME(restore_columns)(whole, relu, dy + c, x + c, mean + c, scale + c, shift + c, offset + c, slope + c, n, dx + c)
-        if (relu) {
-            for (; c + VW <= C; c += VW) ROW(1, 1, VW);
-            if (c < C) ROW(0, 1, C - c);
+#define ROW(whole, relu, moving, n)                                                                                    \
+    NAME(restore_columns)(whole, relu, moving, dy + c, x + c, mean + c, scale + c, shift + c,                          \
+                          moving ? offset + c : NULL, moving ? slope + c : NULL, n, dx + c)
+#define WHOLE_ROW(relu, moving)                                                                                        \
+    for (; c + VW <= C; c += VW) ROW(1, relu, moving, VW);                                                             \
+    if (c < C) ROW(0, relu, moving, C - c)
+        if (slope && relu) {
+            WHOLE_ROW(1, 1);
+        } else if (slope) {
+            WHOLE_ROW(0, 1);
+        } else if (relu) {
+            WHOLE_ROW(1, 0);
         } else {
-            for (; c + VW <= C; c += VW) ROW(1, 0, VW);
-            if (c < C) ROW(0, 0, C - c);
+            WHOLE_ROW(0, 0);
         }
+#undef WHOLE_ROW
 #undef ROW
     }
 }

@@ -18,11 +18,25 @@ static void NAME(patches)(const REAL *x, const struct tile_patches *p, ptrdiff_t
     }
 }
 
+/* Whether none of n numbers is an infinity or NaN: those times zero are NaN, which then is the sum. */
+static int NAME(finite)(const REAL *x, ptrdiff_t n) {
+    VEC a[4] = {{0}};
+    REAL sum = 0;
+    ptrdiff_t i = 0;
+    for (; i + 4 * VW <= n; i += 4 * VW)
+        UNROLL for (int j = 0; j < 4; j++) a[j] += NAME(load)(x + i + j * VW) * (VEC){0};
+    for (; i < n; i++) sum += x[i] * 0;
+    a[0] += a[1] + a[2] + a[3];
+    for (int j = 0; j < VW; j++) sum += a[0][j];
+    return sum == 0;
+}
+
 /* out[0..V) += sum over n windows of dy * the row of the place that argmax names, for one filter or, where `two`, for it
- * and the next, whose sums are ldr numbers on. With few vectors to a row a single filter would wait for its own sums. */
-INLINE void NAME(pooled_v)(const int V, const int two, const REAL *rows, ptrdiff_t window, ptrdiff_t ldr,
-                           const REAL *zeros, const REAL *dy, const uint8_t *argmax, ptrdiff_t F, ptrdiff_t n,
-                           REAL *out) {
+ * and the next, whose sums are ldr numbers on. With few vectors to a row a single filter would wait for its own sums.
+ * The row of a dead place is zeros; where not all of dy is `finite` its gradient is made zero too, which takes time. */
+INLINE void NAME(pooled_v)(const int V, const int two, const int finite, const REAL *rows, ptrdiff_t window,
+                           ptrdiff_t ldr, const REAL *zeros, const REAL *dy, const uint8_t *argmax, ptrdiff_t F,
+                           ptrdiff_t n, REAL *out) {
     VEC a[2][GATHER];
     UNROLL for (int j = 0; j < V; j++) {
         a[0][j] = (VEC){0};
@@ -31,7 +45,8 @@ INLINE void NAME(pooled_v)(const int V, const int two, const REAL *rows, ptrdiff
     for (ptrdiff_t i = 0; i < n; i++, rows += window * ldr, dy += F, argmax += F) {
         const REAL *r0 = argmax[0] < window ? rows + argmax[0] * ldr : zeros;
         const REAL *r1 = argmax[two] < window ? rows + argmax[two] * ldr : zeros;
-        const VEC v0 = NAME(all)(dy[0]), v1 = NAME(all)(dy[two]);
+        const VEC v0 = NAME(all)(finite || r0 != zeros ? dy[0] : 0);
+        const VEC v1 = NAME(all)(finite || r1 != zeros ? dy[two] : 0);
         UNROLL for (int j = 0; j < V; j++) {
             a[0][j] += v0 * NAME(load)(r0 + j * VW);
             if (two) a[1][j] += v1 * NAME(load)(r1 + j * VW);
@@ -47,22 +62,30 @@ INLINE void NAME(pooled_v)(const int V, const int two, const REAL *rows, ptrdiff
  * row of a dead one, and of a place that no window has. ldr is a whole number of vectors, taken GATHER / 2 at a time. */
 static void NAME(pooled)(const REAL *rows, ptrdiff_t window, ptrdiff_t ldr, const REAL *zeros, const REAL *dy,
                          const uint8_t *argmax, ptrdiff_t F, ptrdiff_t n, REAL *out) {
+    const int finite = NAME(finite)(dy, n * F);
     const ptrdiff_t vectors = ldr / VW, pieces = (vectors + GATHER / 2 - 1) / (GATHER / 2);
     for (ptrdiff_t piece = 0; piece < pieces; piece++) {
         const ptrdiff_t first = vectors * piece / pieces, at = first * VW;
         for (ptrdiff_t f = 0; f < F; f += 2) {
             REAL *to = out + f * ldr + at;
             switch (vectors * (piece + 1) / pieces - first) {
+#define POOLED(V, two, finite)                                                                                         \
+    NAME(pooled_v)(V > GATHER / 2 ? 1 : V, two, finite, rows + at, window, ldr, zeros, dy + f, argmax + f, F, n, to)
 #define CASE(V)                                                                                                        \
     case V:                                                                                                            \
         if (V > GATHER / 2) break;                                                                                     \
-        if (f + 1 < F)                                                                                                 \
-            NAME(pooled_v)(V > GATHER / 2 ? 1 : V, 1, rows + at, window, ldr, zeros, dy + f, argmax + f, F, n, to);    \
+        if (finite && f + 1 < F)                                                                                       \
+            POOLED(V, 1, 1);                                                                                           \
+        else if (finite)                                                                                               \
+            POOLED(V, 0, 1);                                                                                           \
+        else if (f + 1 < F)                                                                                            \
+            POOLED(V, 1, 0);                                                                                           \
         else                                                                                                           \
-            NAME(pooled_v)(V > GATHER / 2 ? 1 : V, 0, rows + at, window, ldr, zeros, dy + f, argmax + f, F, n, to);    \
+            POOLED(V, 0, 0);                                                                                           \
         break;
                 CASES_GATHER
 #undef CASE
+#undef POOLED
             }
         }
     }

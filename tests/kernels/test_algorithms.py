@@ -193,3 +193,20 @@ def test_precision_holds_for_a_block():
         kernels.use_precision("exact")
     with pytest.raises(ValueError, match="backend must be one of numpy, numba, cython, got 'cuda'"):
         kernels.algorithms("cuda")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("precision", "side"), [("standard", 2), ("fast", 4)])
+@pytest.mark.parametrize("backend", [name for name in kernels.available("conv2d") if name == "cython"])
+def test_a_special_value_shows_where_it_takes_part_and_nowhere_outside_its_tiles(backend, precision, side, value):
+    rng = np.random.default_rng(4)
+    x, w = (rng.standard_normal(shape).astype(np.float32) for shape in ((1, 14, 14, 16), (3, 3, 16, 16)))
+    clean = kernels.conv2d(x, w, algorithm="winograd", precision=precision, backend=backend)
+    x[0, 5, 6, 3] = value
+    with np.errstate(invalid="ignore"):
+        y = kernels.conv2d(x, w, algorithm="winograd", precision=precision, backend=backend)
+    assert not np.isfinite(y[0, 3:6, 4:7]).any()
+    rows, columns = (slice(first // side * side, last // side * side + side) for first, last in ((3, 5), (4, 6)))
+    outside = np.ones(y.shape, bool)
+    outside[0, rows, columns] = False
+    assert y[outside].tobytes() == clean[outside].tobytes()

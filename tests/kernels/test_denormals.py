@@ -11,7 +11,9 @@ import fastscratch_kernels as kernels
 
 COMPILED = [name for name in ("numba", "cython") if kernels.backends()[name] is None]
 FLUSHING = [op for op in cases.CASES if op.startswith("conv2d")]
-KEEPING = [op for op in cases.CASES if op.startswith(("im2col", "col2im", "maxpool2d", "avgpool2d"))]
+MOVING = ("im2col", "col2im", "maxpool2d", "avgpool2d", "relu", "look_up_levels", "crop_images")
+KEEPING = [op for op in cases.CASES if op.startswith(MOVING)]
+SMALL = ("x", "dy", "cols", "images", "table")
 TINY = {"float32": 1e-40, "float64": 1e-310}
 
 
@@ -38,10 +40,11 @@ def flushes(backend):
 
 def call_with_denormals(op, dtype, backend):
     """Run `op` on denormal images and upstream gradients; filters stay as they are."""
-    case = next(case for case in cases.CASES[op] if case.id in ("seven_images", "overlapping"))
+    chosen = ("seven_images", "overlapping", "numbers")
+    case = next((case for case in cases.CASES[op] if case.id in chosen), cases.CASES[op][0])
     arrays, how = cases.arguments(op, case, "integers", dtype)
     scaled = {
-        name: array * array.dtype.type(TINY[dtype]) if name in ("x", "dy", "cols") else array
+        name: array * array.dtype.type(TINY[dtype]) if name in SMALL and array.dtype == dtype else array
         for name, array in arrays.items()
     }
     if "b" in scaled:
@@ -120,6 +123,24 @@ class TestThreads:
         assert keeps_denormals()
         kernels.set_num_threads(self.THREADS)
         assert self.states(flush=False) == {True}
+
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_after_an_interrupt_that_comes_as_soon_as_they_are_flushed(self, threads, monkeypatch):
+        from fastscratch_kernels import _parallel
+
+        flush, caller = _parallel.flush_denormals, threading.current_thread()
+
+        def flush_and_raise():
+            state = flush()
+            if threading.current_thread() is caller:
+                raise KeyboardInterrupt
+            return state
+
+        monkeypatch.setattr(_parallel, "flush_denormals", flush_and_raise)
+        kernels.set_num_threads(threads)
+        with pytest.raises(KeyboardInterrupt):
+            self.run_chunks(lambda start, stop: None, 6, 1)
+        assert keeps_denormals()
 
     def test_what_was_set_before_stays_set(self):
         from fastscratch_kernels._denormals_numba import flush_denormals, restore_denormals

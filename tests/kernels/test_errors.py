@@ -123,6 +123,10 @@ BAD_CALLS = [
     # the training step
     ("sgd_step", (B, C3), {"lr": 1.0}, ValueError, "grad must have shape (8,), got (3,): value (8,)"),
     ("sgd_step", (B, B, C3), {"lr": 1.0}, ValueError, "velocity must have shape (8,), got (3,)"),
+    ("sgd_step", (B, B), {"lr": 1.0, "out_velocity": "x"},
+     TypeError, "out_velocity must be None without velocity, got str"),
+    ("sgd_step", (B, B), {"lr": 1.0, "out_velocity": zeros(8)},
+     TypeError, "out_velocity must be None without velocity, got ndarray"),
     ("adam_step", (B, B, B, B.astype(np.float64)), {"lr": 1.0},
      TypeError, "v must be float32, as the other arrays are, got float64"),
     ("adam_step", (B, B, B, B), {"lr": 1.0, "out_m": C3},

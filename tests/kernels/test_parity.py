@@ -219,6 +219,28 @@ def test_a_small_workspace_changes_nothing(monkeypatch):
                 np.testing.assert_array_equal(got, wanted)
 
 
+@pytest.mark.skipif("cython" not in kernels.available("conv2d_relu_maxpool2d_backward"), reason="no Cython kernels")
+def test_an_image_too_large_for_32_bit_offsets_takes_the_plain_ops(monkeypatch):
+    """Its border counts, and so do its gradients; an image of that size itself is more than memory holds."""
+    from fastscratch_kernels import conv2d_relu_maxpool2d_cython as module
+    from fastscratch_kernels.shapes import largest_image
+
+    assert largest_image((9, 30_000, 20_000, 3), (1, 2), (9, 1, 1, 1)) == 30_002 * 20_004 * 3
+    assert largest_image((9, 2, 2, 3), (0, 0), (9, 1000, 1000, 4000)) == 4 * 10**9
+    assert np.iinfo(np.int32).max == module.LARGEST_IMAGE
+    op, taken, plain = "conv2d_relu_maxpool2d_backward", [], module.compose_backward
+    monkeypatch.setattr(module, "compose_backward", lambda *arguments: taken.append(op) or plain(*arguments))
+    for name in ("runs_of_sixteen", "seventeen_filters"):
+        case = next(case for case in cases.FUSED if case.id == name)
+        arrays, _ = cases.arguments(op, case, "integers", "float32")
+        size = largest_image(case.x, case.padding, arrays["dy"].shape)
+        for limit, composed in ((size, 0), (size - 1, 1)):
+            taken.clear()
+            monkeypatch.setattr(module, "LARGEST_IMAGE", limit)
+            run_and_compare(op, "cython", "float32", case, "integers")
+            assert len(taken) == composed
+
+
 def test_required_backends_are_here():
     """Continuous integration names the backends it built: FASTSCRATCH_REQUIRE_BACKENDS=numpy,numba,cython."""
     required = [name for name in os.environ.get("FASTSCRATCH_REQUIRE_BACKENDS", "numpy").split(",") if name]
@@ -243,6 +265,9 @@ def test_the_table_holds_what_kernels_get_wrong():
         assert any(case.filters % 8 for case in table)
         assert any(case.filters % 8 == 0 for case in table)
         assert any(not case.bias for case in table)
+    # Numbers of an image that lie side by side in a patch: the sparse gradients take whole vectors of them.
+    runs = {case.x[3] * (case.kernel[1] if case.dilation[1] == 1 else 1) for case in cases.FUSED if case.groups == 1}
+    assert {8, 16, 48, 96} <= runs
     assert any(case.kernel[0] < case.kernel[1] for case in convolutions)
     assert any(case.kernel == case.x[1:3] for case in convolutions)
     assert any(case.padding >= case.kernel for case in convolutions)

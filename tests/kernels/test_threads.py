@@ -1,9 +1,12 @@
 """One number of threads for all libraries below, and results that do not depend on it."""
 
 import concurrent.futures
+import itertools
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -99,6 +102,49 @@ def test_results_do_not_depend_on_the_number_of_threads(op, backend):
                 assert_close(got / scale, wanted / scale, KERNELS[op, "float32"], name)
             else:
                 assert got.tobytes() == wanted.tobytes(), name
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("backend", kernels.available("maxpool2d"))
+def test_pooling_over_many_places_does_not_depend_on_the_number_of_threads(backend, dtype):
+    """Windows whose places need more than a byte have loops of their own."""
+    case = cases.Pool("many_places", (5, 40, 33, 3), (17, 16), (8, 5), (3, 8))
+    results = []
+    for threads in (1, 2, 3):
+        kernels.set_num_threads(threads)
+        results.append([
+            array.tobytes()
+            for op in ("maxpool2d", "maxpool2d_backward")
+            for array in cases.call(op, *cases.arguments(op, case, "special", dtype), backend)
+        ])
+    assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("backend", [name for name in kernels.available("maxpool2d") if name != "numpy"])
+def test_pooling_over_many_places_lets_other_threads_run(backend):
+    """For most of the time: a kernel that held the interpreter's lock would stop this one for as long as it takes."""
+    x = np.random.default_rng(3).standard_normal((32, 64, 64, 32), dtype=np.float32)
+    _, argmax = kernels.maxpool2d(x, 16, stride=4, backend=backend)
+    dy = np.ones(argmax.shape, np.float32)
+
+    def pool():
+        begun = time.perf_counter()
+        kernels.maxpool2d(x, 16, stride=4, backend=backend)
+        kernels.maxpool2d_backward(dy, argmax, x.shape, 16, stride=4, backend=backend)
+        span.extend((begun, time.perf_counter()))
+
+    for _ in range(3):  # others on this machine may stop both threads
+        span, ticks = [], [time.perf_counter()]
+        thread = threading.Thread(target=pool)
+        thread.start()
+        while thread.is_alive():
+            time.sleep(1e-3)
+            ticks.append(time.perf_counter())
+        thread.join()
+        longest = max(later - earlier for earlier, later in itertools.pairwise(ticks))
+        if longest < (span[1] - span[0]) / 2:
+            return
+    pytest.fail(f"stopped for {longest} of {span[1] - span[0]} seconds")
 
 
 @pytest.mark.parametrize("op", ["conv2d", "conv2d_backward"])

@@ -140,7 +140,10 @@ static void NAME(check_pooled)(const FUNCTIONS *t, const struct layer *l) {
         for (ptrdiff_t k = 0; k < ldr; k++) zeros[k] = 0;
         for (ptrdiff_t i = 0; i < windows * F; i++) {
             places[i] = (uint8_t)(draw(3) ? draw(l->window) : draw(2) ? TILE_DEAD : l->window + draw(3));
-            if (places[i] >= l->window) continue; /* dead, or a place that no window has */
+            if (places[i] >= l->window) { /* dead, or a place that no window has: its gradient counts for nothing */
+                if (vectors % 2) dy[i] = draw(2) ? INFINITY : NAN;
+                continue;
+            }
             const REAL *row = rows + (i / F * l->window + places[i]) * ldr;
             for (ptrdiff_t k = 0; k < ldr; k++) wanted[i % F * ldr + k] += dy[i] * row[k];
         }
