@@ -83,16 +83,13 @@ experiments-report: $(VENV)/installed-dev  ## Make all tables, figures and pages
 	$(BIN)/python experiments/write_up.py
 	$(BIN)/python experiments/tables.py
 
+# A script that fails is told at the end: the others are measured all the same, and the pages filled from what there is.
 bench: $(VENV)/installed-dev  ## Measure everything against PyTorch, 45 minutes (leave the machine alone meanwhile)
-	$(BIN)/python benchmarks/vs_torch.py
-	$(BIN)/python benchmarks/vs_torch.py --layers
-	$(BIN)/python -m pytest benchmarks/bench_ops.py --timeout=0 $(BENCH_OPS)
-	$(BIN)/python benchmarks/bench_step.py
-	$(BIN)/python benchmarks/bench_data.py
-	$(BIN)/python benchmarks/roofline.py
-	$(BIN)/python benchmarks/ladder.py
-	$(BIN)/python benchmarks/scaling.py
-	$(BIN)/python benchmarks/report.py
+	@failed=; measure() { echo "$$*"; "$$@" || failed="$$failed $$*;"; }; \
+	for script in vs_torch.py "vs_torch.py --layers"; do measure $(BIN)/python benchmarks/$$script; done; \
+	measure $(BIN)/python -m pytest benchmarks/bench_ops.py --timeout=0 $(BENCH_OPS); \
+	for script in bench_step bench_data roofline ladder scaling; do measure $(BIN)/python benchmarks/$$script.py; done; \
+	$(BIN)/python benchmarks/report.py; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 bench-quick: $(VENV)/installed-dev  ## Print the table against PyTorch in less than five minutes
 	$(BIN)/python benchmarks/vs_torch.py $(BENCH_QUICK) --out build/bench-quick.json

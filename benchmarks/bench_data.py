@@ -2,9 +2,9 @@
 
     python benchmarks/bench_data.py
 
-A call is one batch of random 8-bit images: shuffled, augmented, normalized to float32. fastscratch transforms whole
-batches, in a thread of its own where there is an augmentation; a DataLoader transforms image by image, here or in
-worker processes.
+A call is an epoch of random 8-bit images in batches: shuffled, augmented, normalized to float32. fastscratch transforms
+whole batches, in a thread of its own where there is an augmentation. A DataLoader does so, here or in worker processes,
+where nothing is random; augmented images are transformed one by one, for torchvision draws once a call.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from console import chosen, main, table, tell, thread_count
 from contest import QUICK, Contestant, Pace, as_row, compete, fastscratch_contestant, ratio, started
-from record import section
+from record import section, settings_of
 
 AUGMENTATIONS = ("none", "flip-crop", "report")
 
@@ -37,7 +37,7 @@ class Options:
     rounds : int
         Rounds; the median counts.
     seconds : float
-        What a round of the first loader should take.
+        What a round of the first loader should take; it takes at least an epoch.
     out : str
         Results file; by default benchmarks/results/CPU-DATE-COMMIT.json.
     quick : bool
@@ -67,7 +67,7 @@ def run(options: Options) -> int:
         _torch(f"torch, workers: {threads}", threads),
         fastscratch_contestant("auto"),
     ]
-    with section("data", dataclasses.asdict(options) | {"threads": threads}, options.out) as results:
+    with section("data", settings_of(options) | {"threads": threads}, options.out) as results:
         lines: list[tuple[Any, ...]] = []
         with started(contestants, threads) as processes:
             for name in names:
@@ -75,10 +75,12 @@ def run(options: Options) -> int:
                 task = {"kind": "loading", "augment": name, "batch": options.batch, "count": images}
                 measured = compete(processes, task, pace)
                 row = as_row(measured)
-                results.add({"augmentation": name, "batch": options.batch, "threads": threads} | row)
+                served = images // options.batch * options.batch
+                what = {"augmentation": name, "batch": options.batch, "images": served, "threads": threads}
+                results.add(what | row)
                 for engine, mine in measured.items():
                     times = ratio(mine, measured[row["best_torch"]])[0]
-                    lines.append((name, engine, f"{options.batch / mine.median:,.0f}", f"{times:.2f}"))
+                    lines.append((name, engine, f"{served / mine.median:,.0f}", f"{times:.2f}"))
         table(("augmentation", "engine", "images/s", "PyTorch's time / its"), lines, text_columns=2)
     return 0
 

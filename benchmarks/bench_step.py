@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from console import chosen, main, table, tell, thread_count, whole_numbers
+from console import BACKENDS, chosen, chosen_backends, main, table, tell, thread_count, whole_numbers
 from contest import (
     QUICK,
     Contestant,
@@ -29,9 +29,8 @@ from contest import (
     torch_contestants,
 )
 from networks import NETWORKS
-from record import Section, section
+from record import Section, section, settings_of
 
-BACKENDS = ("cython", "numba", "numpy")
 KINDS = ("training", "inference")
 SMALL = 4
 """Images of a step whose Python is timed without its kernels."""
@@ -78,14 +77,14 @@ def run(options: Options) -> int:
     """Measure, print and write."""
     names = chosen("networks", options.networks, tuple(NETWORKS))
     kinds = chosen("kinds", options.kinds, KINDS)
-    backends = chosen("backends", options.backends, BACKENDS)
+    backends = chosen_backends(options.backends)
     batches = whole_numbers("batches", options.batches)
     threads = sorted({1, thread_count(options.threads)})
     pace = Pace(options.rounds, options.seconds, budget=8.0)  # VGG's 512 images take PyTorch up to 13 s a step
     if options.quick:
         batches, threads, pace = batches[:1], threads[-1:], QUICK
     contestants = [*torch_contestants(), *map(fastscratch_contestant, backends)]
-    with section("step", dataclasses.asdict(options) | {"cores": threads[-1]}, options.out) as results:
+    with section("step", settings_of(options) | {"cores": threads[-1]}, options.out) as results:
         results.data["start"] = _start(contestants, threads[-1], pace.rounds, 10 if options.quick else 500)
         heads: tuple[str, ...] = ("engine", "import, s", "first step, s", "Python of a step, us")
         table(heads, start_lines(results.data["start"]))
@@ -140,7 +139,9 @@ def _start(contestants: Sequence[Contestant], threads: int, rounds: int, calls: 
                 first = process.ask(do="prepare", **task)["first_seconds"]
                 spent = process.ask(do="memory")["import_seconds"]
                 row = {"engine": contestant.name, "import_seconds": spent, "first_seconds": first}
-                if not contestant.is_torch:
+                if contestant.is_torch:
+                    row["about"] = process.ask(do="about")
+                else:
                     process.ask(do="prepare", **task | {"kind": "training_without_kernels", "batch": SMALL})
                     times = [process.ask(do="time", calls=calls)["seconds"] for _ in range(rounds)]
                     row["python_seconds"] = statistics.median(times)

@@ -19,13 +19,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from console import chosen, main, table, tell, thread_count
+from console import BACKENDS, chosen, chosen_one, main, table, tell, thread_count
 from contest import QUICK, Contestant, Pace, compete, fastscratch_contestant, started
 from networks import STEPS
-from record import section
+from record import section, settings_of
 
 ROOT = Path(__file__).resolve().parents[1]
-BACKENDS = ("cython", "numba", "numpy")
 RESAMPLES = 4000
 CONFIDENCE = 0.95
 
@@ -101,7 +100,7 @@ def is_faster(change: Interval, noise: Interval) -> bool:
 def run(options: Options) -> int:
     """Build, measure, print and write."""
     names = chosen("rows", options.rows, tuple(STEPS))
-    (backend,) = chosen("backend", options.backend, BACKENDS)
+    backend = chosen_one("backend", options.backend, BACKENDS)
     threads = thread_count(options.threads)
     pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
     commits = {"base": _commit(options.base), "head": _commit(options.head)}
@@ -109,7 +108,7 @@ def run(options: Options) -> int:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         trees = {who: stack.enter_context(_worktree(commit, folder / who)) for who, commit in commits.items()}
-        settings = dataclasses.asdict(options) | {"threads": threads, "commits": commits}
+        settings = settings_of(options) | {"threads": threads, "commits": commits}
         with section("compare", settings, options.out) as results:
             lines = []
             for name in names:

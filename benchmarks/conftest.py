@@ -6,11 +6,17 @@ case runs once, as a test.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from record import Section, machine, section
+from contest import HANDICAPS
+
+for name in HANDICAPS:
+    os.environ.pop(name, None)  # before BLAS is loaded, which reads them then
+
+from record import Section, machine, section  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +37,8 @@ def results(request: pytest.FixtureRequest) -> Iterator[Section | None]:
     if request.config.getoption("--benchmark-disable"):
         yield None
         return
-    settings = {"quick": request.config.getoption("--quick")}
-    with section("ops", settings, request.config.getoption("--results")) as opened:
+    config = request.config
+    quick = config.getoption("--quick")
+    some = bool(config.option.keyword) or any("::" in argument for argument in config.args)
+    with section("ops", {"quick": quick, "part": quick or some}, config.getoption("--results")) as opened:
         yield opened

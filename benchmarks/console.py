@@ -10,10 +10,11 @@ from typing import TypeVar
 from contest import EngineError
 
 from fastscratch.cli.parsing import parse
-from fastscratch_kernels import BackendUnavailableError, available_cores
+from fastscratch_kernels import BackendUnavailableError, available_cores, backends
 
 T = TypeVar("T")
 USER_ERROR = 2
+BACKENDS = ("cython", "numba", "numpy")
 
 
 def main(options: type[T], run: Callable[[T], int | None], argv: Sequence[str] | None = None) -> int:
@@ -81,3 +82,27 @@ def chosen(what: str, words: str, known: Sequence[str]) -> list[str]:
     if unknown or not names:
         raise ValueError(f"{what} must be some of {', '.join(known)}, got {words!r}")
     return names
+
+
+def chosen_one(what: str, word: str, known: Sequence[str]) -> str:
+    """Return the one name that was given, or refuse it."""
+    if word not in known:
+        raise ValueError(f"{what} must be one of {', '.join(known)}, got {word!r}")
+    return word
+
+
+def chosen_backends(words: str) -> list[str]:
+    """Return the backends in a comma-separated list that can be used here; of the others, say why not.
+
+    Raises
+    ------
+    BackendUnavailableError
+        If none of them can.
+    """
+    why = {name: backends()[name] for name in chosen("backends", words, BACKENDS)}
+    missing = [f"{name}: {reason}" for name, reason in why.items() if reason is not None]
+    if len(missing) == len(why):
+        raise BackendUnavailableError("; ".join(missing))
+    for text in missing:
+        tell(f"without {text}")
+    return [name for name, reason in why.items() if reason is None]

@@ -28,8 +28,11 @@ TOLERANCE = 2e-3
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTSCRATCH_NUM_THREADS")
 # With these set for another processor, BLAS may run at half its speed.
 HANDICAPS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-# glibc gives freed memory back to the system at once, and takes it again page by page; with these it keeps it.
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
+# glibc gives large freed blocks back to the system at once, and takes them again page by page; so it keeps them.
+KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
+
+LONG = 1.0
+"""Seconds of a call in which what it costs to wake threads and caches is lost."""
 
 
 class EngineError(RuntimeError):
@@ -262,15 +265,15 @@ def compete(
     for process, check in zip(processes, checks, strict=True):
         _compare(process.contestant.name, check, processes[0].contestant.name, checks[0], tolerance)
 
+    once = processes[0].ask(do="time", calls=1)["seconds"]
     if calls is None:
-        once = processes[0].ask(do="time", calls=1)["seconds"]
         calls = min(MOST_CALLS, math.ceil(pace.seconds / once))
     for turn in range(pace.rounds):
         for place in range(len(processes)):
             process = processes[(turn + place) % len(processes)]
             mine = measured[process.contestant.name]
             if sum(mine.seconds) * calls < pace.budget:
-                mine.seconds.append(process.ask(do="time", calls=calls)["seconds"])
+                mine.seconds.append(process.ask(do="time", calls=calls, wake=once < LONG)["seconds"])
     for process in processes:
         mine, memory = measured[process.contestant.name], process.ask(do="memory")
         mine.imported, mine.peak, mine.import_seconds = (memory[k] for k in ("imported", "peak", "import_seconds"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
-from loading import NORMALIZATION, endless, moments, random_levels
+from loading import NORMALIZATION, exhaust, moments, random_levels
 from networks import CLASSES, IMAGE_SHAPE, NETWORKS, random_images
 from rungs import Rung, build
 from shapes import AnyShape, Conv, Dense, Flat, Norm, Patches, inputs
@@ -77,12 +78,13 @@ class FastscratchEngine:
         return Task(step, lambda: [step()], batches.rewind)
 
     def loading(self, augment: str, batch: int, count: int) -> Task:
-        """Return the loader's batches of 8-bit images, augmented and normalized."""
+        """Return epochs of the loader: batches of 8-bit images, augmented and normalized."""
         images, labels = random_levels(count)
         dataset = ImageDataset.from_arrays(images, labels)
         loader = Loader(dataset, batch, augment=AUGMENTATIONS[augment](), normalization=NORMALIZATION, drop_last=True)
-        batches = endless(lambda epoch: loader.epoch(epoch))
-        return Task(lambda: next(batches), lambda: [] if augment != "none" else moments(loader.epoch(0)))
+        epochs = itertools.count()
+        result = lambda: [] if augment != "none" else moments(loader.epoch(0))  # noqa: E731
+        return Task(lambda: exhaust(loader.epoch(next(epochs))), result)
 
     def learner(self, model: str, seed: int) -> Learner:
         """Return a network that learns from batches."""

@@ -42,9 +42,9 @@ class JaxEngine:
         first = 1 if isinstance(shape, Conv) and shape.first else 0  # the images' gradient is not asked for
         constant = arguments[:first]
         _, pull = jax.vjp(lambda *rest: function(*constant, *rest), *arguments[first:])
-        back = jax.jit(pull)
+        back = jax.jit(lambda pull, dy: pull(dy))  # what the forward pass kept is an argument, no constant to fold
         dy = arrays["q"] / -batch if isinstance(shape, Flat) else arrays["dy"]
-        return _task(lambda: back(dy))
+        return _task(lambda: back(pull, dy))
 
 
 def _task(call: Callable[[], Any]) -> Task:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from loading import endless, moments
+from loading import exhaust, moments
 from networks import CLASSES, IMAGE_SHAPE, NETWORKS, random_images, torch_twin
 from shapes import LEVEL_MEAN, LEVEL_STD, AnyShape, Conv, Dense, Flat, Norm, Patches, inputs
 from tasks import LEARNING_RATE, SGD, STEP_RATE, Batches, Task
@@ -44,6 +44,15 @@ class TorchEngine:
         torch.set_flush_denormal(True)  # before any thread is made, so that all of them have it
         self.layout, self.compiled, self.workers = layout, compiled, workers
 
+    def about(self) -> dict[str, Any]:
+        """Return PyTorch's build and the instructions, libraries and threads that it uses."""
+        return {
+            "capability": torch.backends.cpu.get_cpu_capability(),
+            "onednn": torch.backends.mkldnn.is_available(),
+            "build": torch.__config__.show(),
+            "parallel": torch.__config__.parallel_info(),
+        }
+
     def training(self, network: str, batch: int, count: int) -> Task:
         """Return training steps: gather a batch, forward, loss, backward, Adam."""
         model, images, labels, indices = self._network(network, count)
@@ -52,7 +61,7 @@ class TorchEngine:
         criterion = torch.nn.CrossEntropyLoss()
         optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
         batches = Batches(count, batch)
-        first = {name: tensor.clone() for name, tensor in model.state_dict().items()}, optimizer.state_dict()
+        first = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
         def step() -> torch.Tensor:
             chosen = indices(batches)
@@ -63,8 +72,10 @@ class TorchEngine:
             return loss
 
         def reset() -> None:
-            model.load_state_dict(first[0])
-            optimizer.load_state_dict(first[1])
+            model.load_state_dict(first)
+            for state in optimizer.state.values():  # moments begin at 0, in the memory that they have
+                for tensor in state.values():
+                    tensor.zero_()
             batches.rewind()
 
         return Task(step, lambda: [step().detach().numpy()], reset)
@@ -97,27 +108,24 @@ class TorchEngine:
         return batch if self.layout == "contiguous" else batch.permute(0, 3, 1, 2)
 
     def loading(self, augment: str, batch: int, count: int) -> Task:
-        """Return the batches of a DataLoader with torchvision's transforms."""
+        """Return epochs of a DataLoader with torchvision's transforms."""
         from loading_torch import loader
 
         served = loader(augment, batch, count, self.workers)
-        batches = endless(lambda epoch: iter(served))
 
         def result() -> list[np.ndarray]:
             return [] if augment != "none" else moments((images.numpy(), labels) for images, labels in served)
 
-        return Task(lambda: next(batches), result)
+        return Task(lambda: exhaust(served), result)
 
     def learner(self, model: str, seed: int) -> Learner:
         """Return a network that learns from batches."""
         return Learner(model, seed, FORMATS[self.layout])
 
-    @torch.no_grad()
     def op(self, shape: AnyShape, batch: int, dtype: str = "float32", backward: bool = False) -> Task:
         """Return one op alone."""
         arrays = {name: self._tensor(array, name) for name, array in inputs(shape, batch, dtype).items()}
-        plain = (_backward if backward else _forward)(shape, arrays)
-        call = torch.no_grad()(plain)
+        call = (_backward if backward else _forward)(shape, arrays)
 
         def result() -> list[np.ndarray]:
             out = call()
@@ -170,7 +178,8 @@ def _flat(shape: Flat, t: dict[str, torch.Tensor], backward: bool) -> Callable[[
         log_p = aten._log_softmax(x, 1, False)
         if not backward:
             return lambda: aten._log_softmax(x, 1, False)
-        return lambda: aten._log_softmax_backward_data(t["q"] / -len(x), log_p, 1, x.dtype)
+        dy = t["q"] / -len(x)
+        return lambda: aten._log_softmax_backward_data(dy, log_p, 1, x.dtype)
     if shape.op == "relu":
         y = torch.relu(x)
         return (lambda: aten.threshold_backward(t["dy"], y, 0)) if backward else lambda: torch.relu(x)
@@ -188,15 +197,14 @@ def _flat(shape: Flat, t: dict[str, torch.Tensor], backward: bool) -> Callable[[
         dtype = t["table"].dtype
         return lambda: x.to(dtype).div_(255).sub_(LEVEL_MEAN).div_(LEVEL_STD)
     reach, size = 4, shape.sizes[0]
-    places = list(zip(*(t[name].tolist() for name in ("tops", "lefts", "mirrored")), strict=True))
+    at, channels = torch.arange(size), torch.arange(x.shape[1])[:, None, None]
+    images = torch.arange(len(x))[:, None, None, None]
 
     def cropped() -> torch.Tensor:
         padded = torch.nn.functional.pad(x, [reach] * 4)
-        cuts = [
-            image[:, top + reach : top + reach + size, left + reach : left + reach + size]
-            for image, (top, left, _) in zip(padded, places, strict=True)
-        ]
-        return torch.stack([cut.flip(2) if place[2] else cut for cut, place in zip(cuts, places, strict=True)])
+        rows = t["tops"][:, None] + reach + at  # (N, H)
+        columns = t["lefts"][:, None] + reach + torch.where(t["mirrored"][:, None] != 0, size - 1 - at, at)  # (N, W)
+        return padded[images, channels, rows[:, None, :, None], columns[:, None, None, :]]
 
     return cropped
 

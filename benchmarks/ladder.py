@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from console import chosen, main, table, tell, thread_count
+from console import chosen_one, main, table, tell, thread_count
 from contest import (
     QUICK,
     Measured,
@@ -21,7 +21,7 @@ from contest import (
     started,
     thread_variables,
 )
-from record import section
+from record import section, settings_of
 from rungs import LADDERS, Rung, gains
 from shapes import ALL
 
@@ -62,12 +62,12 @@ class Options:
 
 def run(options: Options) -> int:
     """Measure, print and write."""
-    (backend,) = chosen("backend", options.backend, BACKENDS)
+    backend = chosen_one("backend", options.backend, BACKENDS)
     threads = thread_count(options.threads)
     pace, batch = (QUICK, 2) if options.quick else (Pace(options.rounds, options.seconds), options.batch)
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}")
-    with section("ladder", dataclasses.asdict(options) | {"threads": threads}, options.out) as results:
+    with section("ladder", settings_of(options) | {"threads": threads}, options.out) as results:
         for name, rungs in LADDERS.items():
             shape = ALL[name]
             if options.quick:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import importlib.metadata
 import json
@@ -10,7 +11,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,16 @@ VARIABLES = re.compile(
 BUSY = 0.1
 """Share of the machine that others may use before a warning says so."""
 
+WHOLE = ("out", "layers", "compile")
+"""Options with which a script still measures all that its tables show; with any other it measures a part."""
+
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(HERE), *arguments], capture_output=True, text=True, check=False)
+    """Return what git says, nothing where there is no git or no repository."""
+    try:
+        done = subprocess.run(["git", "-C", str(HERE), *arguments], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
     return done.stdout.strip()
 
 
@@ -52,7 +60,7 @@ def machine() -> dict[str, Any]:
         "built_by": built_by(),
         "environment": {name: value for name, value in sorted(os.environ.items()) if VARIABLES.match(name)},
         "commit": _git("rev-parse", "--short=9", "HEAD") or None,
-        "changed_files": len(_git("status", "--porcelain").splitlines()),
+        "changed": _git("status", "--porcelain", "--", ":(top)", f":(exclude){RESULTS}").splitlines(),
         "date": datetime.date.today().isoformat(),
     }
 
@@ -121,12 +129,16 @@ class Section:
         write_atomically(self.path, (json.dumps(whole, indent=1) + "\n").encode())
 
 
+def settings_of(options: Any) -> dict[str, Any]:
+    """Return what a script was told, and as ``part`` whether that is less than its pages' tables show."""
+    told = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    usual = {field.name: field.default for field in dataclasses.fields(options)}
+    return told | {"part": any(told[name] != usual[name] for name in told if name not in WHOLE)}
+
+
 @contextmanager
-def section(
-    name: str, settings: dict[str, Any], path: str = "", say: Callable[[str], None] | None = None
-) -> Iterator[Section]:
+def section(name: str, settings: dict[str, Any], path: str = "") -> Iterator[Section]:
     """Open a section, and note the load before and after; a busy machine is told on the standard error stream."""
-    say = say or (lambda text: print(text, file=sys.stderr))
     opened = Section(name, settings, path)
     opened.data["at"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     opened.data["load_before"] = {"busy": busy(), "average": list(os.getloadavg())}
@@ -136,7 +148,8 @@ def section(
     for when in ("before", "after"):
         share = opened.data[f"load_{when}"]["busy"]
         if share is not None and share > BUSY:
-            say(f"warning: others used {100 * share:.0f} % of the machine {when} the measurement")
+            warning = f"warning: others used {100 * share:.0f} % of the machine {when} the measurement"
+            print(warning, file=sys.stderr)
     print(f"\nresults: {opened.path}")
 
 

@@ -9,6 +9,7 @@ rows or backends alone, does not. Where there is no results file, a table stays 
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import figures
 from record import RESULTS, load
-from rungs import gains
+from rungs import IDEAS, gains
 
 from fastscratch.report.figures import save
 
@@ -30,6 +31,7 @@ from tables import Tables, fill, table  # noqa: E402  # the other script that fi
 Result = Mapping[str, Any]
 
 ENGINES = ("cython", "numba", "numpy")
+COMPILED = ("cython", "numba")
 ENOUGH = 5
 """Rounds for a median; where there are fewer, for an engine is too slow, a table says so."""
 
@@ -70,8 +72,14 @@ def _machine(result: Result, section: str) -> str:
     when = "before and after" if "load_after" in part else "before (it was stopped before its end)"
     return (
         f"\n{machine['cpu']}, {machine['isa'] or 'no compiled kernels'}, {machine['cores']} cores; {versions}; "
-        f"{machine['date']}, commit `{machine['commit']}`; in use by others {when}: {busy}.\n"
+        f"{machine['date']}, commit `{machine['commit']}`{_changes(machine)}; in use by others {when}: {busy}.\n"
     )
+
+
+def _changes(machine: Mapping[str, Any]) -> str:
+    """Return how many files were not as in the commit; older files do not tell."""
+    changed = machine.get("changed")
+    return f" with {len(changed)} changed files" if changed else ""
 
 
 def _per_machine(section: str, head: Sequence[str], lines: Any) -> str:
@@ -132,7 +140,7 @@ def layers() -> str:
             yield [
                 f"`{row['layer']}`", row["pass"], str(row["threads"]),
                 f"{_milliseconds(row, best)} ({best.removeprefix('torch ')})",
-                *(_ratio(row, name) for name in ("cython", "numba")),
+                *(_ratio(row, name) for name in COMPILED),
             ]  # fmt: skip
 
     head = ["layer", "pass", "threads", "PyTorch, ms", "PyTorch / cython", "PyTorch / numba"]
@@ -141,6 +149,9 @@ def layers() -> str:
 
 def ops() -> str:
     """Return the milliseconds of every op on every shape, in float32 with all threads."""
+    has_jax = any(row["engine"] == "jax" for result in newest("ops") for row in _rows(result, "ops"))
+    shown = {name: f"{name}, ms" for name in ENGINES} | {"torch": "PyTorch, ms"}
+    shown |= {"jax": "JAX, ms"} if has_jax else {}
 
     def lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
         threads = max(row["threads"] for row in rows)
@@ -151,12 +162,11 @@ def ops() -> str:
                 engine = figures.engine_of(row["engine"])  # the faster one of PyTorch's layouts
                 times[engine] = min(row["median"], times.get(engine, row["median"]))
         for what, times in found.items():
-            shown = [figures.plain(1e3 * times[name]) if name in times else "-" for name in (*ENGINES, "torch")]
+            cells = [figures.plain(1e3 * times[name]) if name in times else "-" for name in shown]
             ratio = f"{times['torch'] / times['cython']:.2f}" if {"torch", "cython"} <= times.keys() else "-"
-            yield [*what, str(threads), *shown, ratio]
+            yield [*what, str(threads), *cells, ratio]
 
-    head = ["op and shape, batch", "pass", "threads", *(f"{name}, ms" for name in ENGINES)]
-    return _per_machine("ops", [*head, "PyTorch, ms", "PyTorch / cython"], lines)
+    return _per_machine("ops", ["op and shape, batch", "pass", "threads", *shown.values(), "PyTorch / cython"], lines)
 
 
 def step() -> str:
@@ -169,9 +179,11 @@ def step() -> str:
                 f"{row['batch'] / median(row['engines'][name]['seconds']):,.0f}" if name in row["engines"] else "-"
                 for name in names
             ]
-            yield [_network(row), row["kind"], str(row["batch"]), str(row["threads"]), *rates]
+            ratios = (_ratio(row, name) for name in COMPILED)
+            yield [_network(row), row["kind"], str(row["batch"]), str(row["threads"]), *rates, *ratios]
 
-    return _per_machine("step", ["network", "what", "batch", "threads", *ENGINES, "PyTorch"], lines)
+    times = (f"PyTorch's time / {name}'s" for name in COMPILED)
+    return _per_machine("step", ["network", "what", "batch", "threads", *ENGINES, "PyTorch", *times], lines)
 
 
 def start() -> str:
@@ -192,28 +204,48 @@ def loaders() -> str:
     def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
         for row in rows:
             for name, engine in row["engines"].items():
-                rate = row["batch"] / median(engine["seconds"])
+                rate = row["images"] / median(engine["seconds"])
                 label = "fastscratch" if name == "auto" else name.replace("torch", "PyTorch")
                 yield [row["augmentation"], label, f"{rate:,.0f}", _ratio(row, name)]
 
     return _per_machine("data", ["augmentation", "loader", "images/s", "best PyTorch's time / its"], lines)
 
 
+def _climbed(result: Result) -> dict[str, list[list[str]]]:
+    """Return for each block the lines of its ladder: the rung, threads, milliseconds, gained, in all."""
+    by_shape: dict[str, list[dict[str, Any]]] = {}
+    for row in _rows(result, "ladder"):
+        by_shape.setdefault(f"`{row['shape'].partition(':')[2]}`, {row['batch']} images", []).append(row)
+    return {
+        name: [
+            [row["rung"], str(row["threads"]), *map(figures.plain, (1e3 * row["seconds"], *gain))]
+            for row, gain in zip(rows, gains(rows), strict=True)
+        ]
+        for name, rows in by_shape.items()
+    }
+
+
 def ladder() -> str:
     """Return what each rung of the ladder gains, a table a block."""
     blocks = []
     for result in newest("ladder"):
-        by_shape: dict[str, list[dict[str, Any]]] = {}
-        for row in _rows(result, "ladder"):
-            by_shape.setdefault(f"`{row['shape'].partition(':')[2]}`, {row['batch']} images", []).append(row)
-        for name, rows in by_shape.items():
-            lines = [
-                [row["rung"], str(row["threads"]), *map(figures.plain, (1e3 * row["seconds"], *gain))]
-                for row, gain in zip(rows, gains(rows), strict=True)
-            ]
+        for name, lines in _climbed(result).items():
             blocks.append(table([name, "threads", "ms", "times as fast", "in all"], lines))
         blocks[-1] += _machine(result, "ladder")
     return "\n".join(blocks) + ("\n![The ladder](../docs/images/ladder.png)\n" if blocks else "")
+
+
+def rung(idea: str) -> str:
+    """Return what one rung takes on each ladder, and how many times as fast it is as the rung below."""
+    head = ["block", "machine", "threads", "ms", "times as fast"]
+    lines = [
+        [name, f"{result['machine']['cpu']}, {result['machine']['isa']}", *line[1:4]]
+        for result in newest("ladder")
+        for name, climbed in _climbed(result).items()
+        for line in climbed
+        if line[0] == idea
+    ]
+    return table(head, lines) if lines else ""
 
 
 def scaling() -> str:
@@ -250,7 +282,7 @@ def roofline() -> str:
     for result in newest("roofline"):
         limits = result["sections"]["roofline"]["limits"]
         line = [[f"{limits['flops'] / 1e9:.0f} GFLOP/s", f"{limits['bytes'] / 1e9:.1f} GB/s"]]
-        blocks.append(table(["matrix product (sgemm)", "memory (triad)"], line) + _machine(result, "roofline"))
+        blocks.append(table(["matrix product (sgemm)", "memory (a = b + c)"], line) + _machine(result, "roofline"))
     picture = "\n![Every layer beside the machine's measured speeds](images/roofline.png)\n"
     return "\n".join(blocks) + (picture if blocks else "")
 
@@ -275,6 +307,7 @@ TABLES: Tables = {
     "start": start,
     "loaders": loaders,
     "ladder": ladder,
+    **{f"rung-{word}": functools.partial(rung, idea) for word, idea in IDEAS.items()},
     "scaling": scaling,
     "time-to-accuracy": accuracy,
     "roofline": roofline,

@@ -2,27 +2,28 @@
 
     python benchmarks/roofline.py
 
-Measures the matrix product (sgemm) and the memory (triad), then every convolution of both networks, forward and
-backward, on every engine, and draws all of it beside the results file. Rates are those of the dense algorithm: a
+Measures the matrix product (sgemm) and the memory, then every layer of both networks, forward and backward, on
+every engine, and draws all of it beside the results file. Rates are those of the dense algorithm: a
 kernel that saves operations, by Winograd's algorithm or by leaving out zeros, may lie above the roof.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import sys
 from typing import Any
 
 import figures
 import limits
-from console import chosen, main, table, tell, thread_count
+from console import BACKENDS, chosen_backends, main, table, tell, thread_count
 from contest import QUICK, Pace, as_row, compete, fastscratch_contestant, started, torch_contestants
-from record import section
-from shapes import BLOCKS, CONVOLUTIONS, key
+from record import section, settings_of
+from shapes import BLOCKS, CONVOLUTIONS, DENSE, NORMS, POOLINGS, key
 
 from fastscratch.report.figures import save
 
-BACKENDS = ("cython", "numba", "numpy")
+LAYERS = (*CONVOLUTIONS, *BLOCKS, *POOLINGS, *DENSE, *NORMS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,18 +56,17 @@ class Options:
 
 def run(options: Options) -> int:
     """Measure, print, draw and write."""
-    backends = chosen("backends", options.backends, BACKENDS)
+    backends = chosen_backends(options.backends)
     threads = thread_count(options.threads)
     pace = QUICK if options.quick else Pace(options.rounds, options.seconds, budget=10.0)
-    shapes = (*CONVOLUTIONS, *BLOCKS)
-    with section("roofline", dataclasses.asdict(options) | {"threads": threads}, options.out) as results:
+    with section("roofline", settings_of(options) | {"threads": threads}, options.out) as results:
         tell("matrix product and memory")
         roof = results.data["limits"] = limits.measure(threads, options.quick)
         print(f"sgemm {roof['flops'] / 1e9:.1f} GFLOP/s, memory {roof['bytes'] / 1e9:.1f} GB/s, threads: {threads}\n")
         contestants = [*torch_contestants(), *map(fastscratch_contestant, backends)]
         rows: list[dict[str, Any]] = []
         with started(contestants, threads) as processes:
-            for shape in shapes[:1] if options.quick else shapes:
+            for shape in LAYERS[:1] if options.quick else LAYERS:
                 for backward in (False, True):
                     way = "backward" if backward else "forward"
                     tell(f"{shape.name} {way}")
@@ -85,7 +85,7 @@ def run(options: Options) -> int:
 
 
 def _cells(row: dict[str, Any], peak: float) -> tuple[str, ...]:
-    rates = [row["flops"] / sorted(one["seconds"])[len(one["seconds"]) // 2] for one in row["engines"].values()]
+    rates = [row["flops"] / statistics.median(one["seconds"]) for one in row["engines"].values()]
     return (row["layer"], row["pass"], *(f"{rate / 1e9:.1f} ({100 * rate / peak:.0f} %)" for rate in rates))
 
 

@@ -105,20 +105,31 @@ WAYS: dict[str, Callable[[Conv, dict[str, np.ndarray], str], list[np.ndarray]]] 
 BLOCK = "conv2d_relu_maxpool2d:baseline.block2"
 WIDE = "conv2d:vgg.conv2"
 
+IDEAS = {
+    "naive": "naive loops",
+    "im2col": "im2col + GEMM",
+    "direct": "implicit im2col, register tile",
+    "fused": "ReLU and pooling fused",
+    "sparse": "pool-sparse backward",
+    "threads": "threads over images",
+    "winograd": "Winograd, where `auto` takes it",
+}
+"""What is new on a rung, by a word."""
+
 LADDERS = {
     BLOCK: (
-        Rung("naive loops", "naive", one_image=True),
-        Rung("im2col + GEMM", "separate", algorithm="im2col"),
-        Rung("implicit im2col, register tile", "separate", algorithm="direct"),
-        Rung("ReLU and pooling fused", "fused_forward", algorithm="direct"),
-        Rung("pool-sparse backward", "fused", algorithm="direct"),
-        Rung("threads over images", "fused", threads=0, algorithm="direct"),
-        Rung("Winograd, where `auto` takes it", "fused", threads=0),
+        Rung(IDEAS["naive"], "naive", one_image=True),
+        Rung(IDEAS["im2col"], "separate", algorithm="im2col"),
+        Rung(IDEAS["direct"], "separate", algorithm="direct"),
+        Rung(IDEAS["fused"], "fused_forward", algorithm="direct"),
+        Rung(IDEAS["sparse"], "fused", algorithm="direct"),
+        Rung(IDEAS["threads"], "fused", threads=0, algorithm="direct"),
+        Rung(IDEAS["winograd"], "fused", threads=0),
     ),
     WIDE: (
-        Rung("im2col + GEMM", "alone", threads=0, algorithm="im2col"),
-        Rung("implicit im2col, register tile", "alone", threads=0, algorithm="direct"),
-        Rung("Winograd, where `auto` takes it", "alone", threads=0),
+        Rung(IDEAS["im2col"], "alone", threads=0, algorithm="im2col"),
+        Rung(IDEAS["direct"], "alone", threads=0, algorithm="direct"),
+        Rung(IDEAS["winograd"], "alone", threads=0),
     ),
 }
 """Shape -> its rungs, from the bottom up."""

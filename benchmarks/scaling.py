@@ -15,7 +15,7 @@ from typing import Any
 
 import figures
 import numpy as np
-from console import chosen, main, table, tell, thread_count
+from console import chosen_backends, main, table, tell, thread_count
 from contest import (
     QUICK,
     Contestant,
@@ -27,12 +27,11 @@ from contest import (
     fastscratch_contestant,
     started,
 )
-from record import section
+from record import section, settings_of
 from shapes import Conv
 
 from fastscratch.report.figures import save
 
-BACKENDS = ("cython", "numba", "numpy")
 BATCH = 32
 IMAGES = (512, 1024, 2048, 4096)
 BATCHES = (16, 32, 64, 128, 256)
@@ -74,12 +73,12 @@ class Options:
 
 def run(options: Options) -> int:
     """Measure, print, draw and write."""
-    backends = chosen("backends", options.backends, BACKENDS)
+    backends = chosen_backends(options.backends)
     threads = thread_count(options.threads)
     pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
     contestants = [faster_torch(threads, _step(BATCH), pace), *map(fastscratch_contestant, backends)]
     few = 2 if options.quick else None
-    with section("scaling", dataclasses.asdict(options) | {"threads": threads}, options.out) as results:
+    with section("scaling", settings_of(options) | {"threads": threads}, options.out) as results:
         points: dict[str, Points] = {"threads": _threads(contestants, pace, thread_counts(threads))}
         with started(contestants, threads) as processes:
             points["images"] = _images(processes, pace, IMAGES[:few])

@@ -13,9 +13,6 @@ from networks import batch_indices
 
 LEARNING_RATE = 3e-4
 
-AWAKE = 1.0
-"""Seconds."""
-
 STEP_RATE = 1e-6
 """Of an optimizer's step alone, which is taken thousands of times with one gradient: values hardly move."""
 
@@ -41,17 +38,11 @@ class Task:
     result: Callable[[], list[np.ndarray]]
     reset: Callable[[], None] = lambda: None
 
-    def time(self, calls: int) -> float:
-        """Return the mean seconds of so many calls, after a reset and a call that wakes threads and caches.
-
-        Where one call is asked for and takes longer than `AWAKE`, it is the one that counts: what wakes is lost in it.
-        """
-        self.reset()
-        started = time.perf_counter()
-        kept = self.call()
-        first = time.perf_counter() - started
-        if calls == 1 and first > AWAKE:
-            return first
+    def time(self, calls: int, wake: bool = True) -> float:
+        """Return the mean seconds of so many calls from the start; a call before them wakes threads and caches."""
+        if wake:
+            self.reset()
+            self.call()
         self.reset()
         started = time.perf_counter()
         for _ in range(calls):

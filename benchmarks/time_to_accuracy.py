@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import figures
-from console import chosen, main, table, tell, thread_count
+from console import chosen_backends, chosen_one, main, table, tell, thread_count
 from contest import QUICK, EngineError, Pace, faster_torch, fastscratch_contestant, started
-from record import section
+from record import section, settings_of
 
 from fastscratch.report.figures import save
 
-BACKENDS = ("cython", "numba", "numpy")
 ALIKE = {"baseline": "baseline", "improved": "vgg"}
 """Network -> one of `networks.NETWORKS` that has such layers, to choose PyTorch's layout by."""
 
@@ -38,7 +37,7 @@ class Options:
     targets : str
         Test accuracies in percent, by comma.
     model : str
-        Network: baseline, improved or speedrun.
+        Network: baseline or improved.
     data : str
         Data set, as `fastscratch train` takes it.
     augment : str
@@ -76,7 +75,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Train, print, draw and write."""
-    backends = chosen("backends", options.backends, BACKENDS)
+    backends = chosen_backends(options.backends)
     targets = _shares(options.targets)
     threads = thread_count(options.threads)
     if options.quick:
@@ -84,14 +83,14 @@ def run(options: Options) -> int:
     for name in ("seeds", "subsample", "epochs", "batch"):
         if getattr(options, name) < 1:
             raise ValueError(f"{name} must be at least 1, got {getattr(options, name)}")
-    (alike,) = (ALIKE[name] for name in chosen("model", options.model, tuple(ALIKE)))
+    alike = ALIKE[chosen_one("model", options.model, tuple(ALIKE))]
     step = {"kind": "training", "network": alike, "batch": options.batch, "count": 4 * options.batch}
     pace = QUICK if options.quick else Pace()
     contestants = [faster_torch(threads, step, pace), *map(fastscratch_contestant, backends)]
     what = {"model": options.model, "dataset": options.data} | {
         name: getattr(options, name) for name in ("augment", "subsample", "epochs", "batch", "lr")
     }
-    with section("time_to_accuracy", dataclasses.asdict(options) | {"threads": threads}, options.out) as results:
+    with section("time_to_accuracy", settings_of(options) | {"threads": threads}, options.out) as results:
         rows: list[dict[str, Any]] = []
         for seed in range(options.seeds):  # engines in turn, so that a drift of the machine meets all
             for contestant in contestants:

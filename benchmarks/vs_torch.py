@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from console import chosen, main, table, tell, thread_count
+from console import BACKENDS, chosen, chosen_backends, main, table, tell, thread_count
 from contest import (
     KEEP_MEMORY,
     QUICK,
@@ -32,10 +32,9 @@ from contest import (
     torch_contestants,
 )
 from networks import STEPS, Step
-from record import Section, section
+from record import Section, section, settings_of
 from shapes import BLOCKS, CONVOLUTIONS, key
 
-BACKENDS = ("cython", "numba", "numpy")
 FAST_BACKENDS = ("cython",)
 """Who has kernels of precision "fast"."""
 
@@ -90,7 +89,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Measure, print and write."""
-    backends = chosen("backends", options.backends, BACKENDS)
+    backends = chosen_backends(options.backends)
     rows = [STEPS[name] for name in chosen("rows", options.rows, tuple(STEPS))]
     threads = thread_count(options.threads)
     if options.images < max(row.batch for row in rows):
@@ -99,9 +98,7 @@ def run(options: Options) -> int:
     name = "vs_torch"
     if options.layers:
         name, pace = "vs_torch_layers", dataclasses.replace(pace, seconds=pace.seconds / 3)
-    settings = dataclasses.asdict(options) | {"threads": threads}
-    settings["part"] = options.rows != Options.rows or options.backends != Options.backends
-    with section(name, settings, options.out) as results:
+    with section(name, settings_of(options) | {"threads": threads}, options.out) as results:
         if options.layers:
             lines = [*_layers(options, backends, threads, pace, results)]
             table(("layer", "pass", "threads", *COMPARED), lines, text_columns=2)

@@ -50,11 +50,12 @@ class Worker:
         else:
             from engine_fastscratch import FastscratchEngine
 
-            from fastscratch_kernels import reuse_memory
+            import fastscratch_kernels as kernels
 
             self.engine = FastscratchEngine(**settings)
             self._memory = contextlib.ExitStack()
-            self._memory.enter_context(reuse_memory())  # as in `Trainer`, as long as the process lives
+            if hasattr(kernels, "reuse_memory"):  # `compare.py` measures commits that had none
+                self._memory.enter_context(kernels.reuse_memory())  # as in `Trainer`, as long as the process lives
         self.import_seconds = time.perf_counter() - started
         self.imported = memory()["now"]
 
@@ -72,9 +73,14 @@ class Worker:
             results += [self.task.result() for _ in range(CHECKED_STEPS - 1)]
         return {"first_seconds": first, "check": [_summary(array) for result in results for array in result]}
 
-    def time(self, calls: int) -> dict[str, Any]:
+    def time(self, calls: int, wake: bool = True) -> dict[str, Any]:
         """Time the task."""
-        return {"seconds": self.task.time(calls)}
+        return {"seconds": self.task.time(calls, wake)}
+
+    def about(self) -> dict[str, Any]:
+        """Return how the engine was built and what it uses."""
+        about: dict[str, Any] = self.engine.about()
+        return about
 
     def learn(self, **what: Any) -> dict[str, Any]:
         """Train on a data set, and return the accuracy after each epoch."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from rungs import LADDERS
+
 ENGINES = {"torch contiguous": 4.4, "torch channels_last": 4.0, "cython": 1.0, "numba": 2.0, "numpy": 10.0}
 """Engine -> how many times as long as cython it takes."""
 
@@ -67,11 +69,11 @@ def results(**changes: Any) -> dict[str, Any]:
     ]
     rungs = [
         {
-            "shape": shape, "batch": 32, "backend": "cython", "rung": f"idea {n}", "threads": 1 + (n > 3),
+            "shape": shape, "batch": 32, "backend": "cython", "rung": rung.name, "threads": 1 + (n > 3),
             "seconds": 2.0 / 3**n, "rounds": [2.0 / 3**n] * 3 if n else [2.0 / 32],
         }
-        for shape in ("conv2d_relu_maxpool2d:baseline.block2", "conv2d:vgg.conv2")
-        for n in range(6)
+        for shape, ladder in LADDERS.items()
+        for n, rung in enumerate(ladder)
     ]  # fmt: skip
     scales = [
         line(varied, engine, ENGINES[engine])
@@ -104,7 +106,7 @@ def results(**changes: Any) -> dict[str, Any]:
             ]),
             "vs_torch_layers": section(layers),
             "step": section(steps, start=[{"engine": "numba", "import_seconds": 0.5, "first_seconds": 1.5}]),
-            "data": section([{"augmentation": "report", "batch": 128, "threads": 2} | measured(0.01)]),
+            "data": section([{"augmentation": "report", "batch": 128, "images": 9984, "threads": 2} | measured(1.0)]),
             "ladder": section(rungs),
             "scaling": section(scales),
             "roofline": section(layers, limits={"flops": 1.5e11, "bytes": 2e10}),

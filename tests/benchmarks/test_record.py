@@ -1,6 +1,7 @@
 """Results files keep every script's part, and say on what machine it was measured."""
 
 import json
+from dataclasses import dataclass
 
 import pytest
 import record
@@ -51,3 +52,26 @@ def test_the_machine_can_be_written_down(monkeypatch):
     assert described["environment"]["OMP_NUM_THREADS"] == "2"
     assert "PATH" not in described["environment"]
     assert {"cpu", "isa", "blas", "cores", "commit", "date", "built_by"} <= set(described)
+
+
+def test_without_git_there_is_no_commit(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    described = record.machine()
+    assert described["commit"] is None
+    assert described["changed"] == []
+
+
+@dataclass
+class Options:
+    rows: str = "all"
+    compile: bool = False
+    out: str = ""
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [(Options(), False), (Options(compile=True, out="x.json"), False), (Options(rows="one"), True)],
+)
+def test_what_measures_less_than_usual_is_a_part(options, part):
+    settings = record.settings_of(options)
+    assert settings == {"rows": options.rows, "compile": options.compile, "out": options.out, "part": part}

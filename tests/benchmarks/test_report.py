@@ -44,7 +44,9 @@ def test_every_table_says_what_was_measured_and_where(folder, name):
     write(folder, "a", bench_results.results())
     text = report.TABLES[name]()
     assert text.endswith("\n")
-    if name != "epoch-time":
+    if name.startswith("rung-"):
+        assert "| Some CPU, avx2 |" in text
+    elif name != "epoch-time":
         assert "|---|" in text
         assert "Some CPU, avx2, 2 cores; PyTorch 2.9, NumPy 2.4; 2026-01-02, commit `0123abcde`" in text
     for path in re.findall(r"\((\S+\.png)\)", text):
@@ -64,6 +66,36 @@ def test_an_op_is_shown_with_all_threads_beside_the_faster_layout(folder):
     lines = report.ops().splitlines()
     assert [line for line in lines if "`conv2d:vgg.conv2`, 32 | forward" in line] == [
         "| `conv2d:vgg.conv2`, 32 | forward | 2 | 5 | 10 | 50 | 20 | 4.00 |"
+    ]
+
+
+def test_jax_has_a_column_where_it_was_measured(folder):
+    content = bench_results.results()
+    rows = content["sections"]["ops"]["rows"]
+    rows.append(rows[0] | {"engine": "jax", "threads": 2, "median": 0.03})
+    write(folder, "a", content)
+    assert "| `conv2d:vgg.conv2`, 32 | forward | 2 | 5 | 10 | 50 | 20 | 30 | 4.00 |" in report.ops()
+
+
+def test_steps_have_ratios_and_tell_of_few_rounds(folder):
+    content = bench_results.results()
+    rows = content["sections"]["step"]["rows"]
+    del rows[0]["engines"]["numba"]["seconds"][2:]
+    write(folder, "a", content)
+    assert "4.00 (0.50 to 9.00) | 2.00 (0.50 to 9.00, 2 rounds) |" in report.step()
+
+
+def test_changed_files_are_told(folder):
+    write(folder, "a", bench_results.results(changed=[" M a.py", "?? b.py"]))
+    assert "commit `0123abcde` with 2 changed files;" in report.vs_torch()
+
+
+def test_a_rung_is_held_to_the_one_below_it(folder):
+    write(folder, "a", bench_results.results())
+    lines = report.TABLES["rung-direct"]().splitlines()
+    assert lines[2:] == [
+        "| `baseline.block2`, 32 images | Some CPU, avx2 | 1 | 222 | 3 |",
+        "| `vgg.conv2`, 32 images | Some CPU, avx2 | 1 | 667 | 3 |",
     ]
 
 
@@ -93,9 +125,10 @@ def test_a_table_says_that_its_measurement_was_stopped(folder):
     assert "(it was stopped before its end)" in report.step()
 
 
-def test_quick_runs_do_not_count(folder):
+@pytest.mark.parametrize("why", ["quick", "part"])
+def test_quick_runs_and_parts_do_not_count(folder, why):
     content = bench_results.results()
-    content["sections"]["vs_torch"]["settings"]["quick"] = True
+    content["sections"]["vs_torch"]["settings"][why] = True
     write(folder, "a", content)
     assert report.vs_torch() == ""
     assert report.layers() != ""

@@ -1,11 +1,11 @@
 """What is timed: the same batches, the same work after every reset."""
 
+import engine_fastscratch
 import numpy as np
 import pytest
 import shapes
-import tasks
 from engine_fastscratch import FastscratchEngine
-from loading import endless, moments
+from loading import exhaust, moments
 from tasks import Batches, Task
 
 import fastscratch_kernels as kernels
@@ -42,20 +42,32 @@ def test_time_resets_wakes_and_counts():
     assert calls == ["reset", "call", "reset", "call", "call", "call"]
 
 
-def test_a_single_long_call_wakes_and_counts_at_once(monkeypatch):
+def test_long_calls_need_no_waking():
     calls = []
     task = Task(lambda: calls.append("call"), list, lambda: calls.append("reset"))
-    monkeypatch.setattr(tasks, "AWAKE", 0.0)
-    assert task.time(1) > 0
-    assert calls == ["reset", "call"]
-    task.time(2)
-    assert calls[2:] == ["reset", "call", "reset", "call", "call"]
+    assert task.time(2, wake=False) > 0
+    assert calls == ["reset", "call", "call"]
 
 
-def test_loading_serves_batches_without_end(engine):
-    task = engine.loading("report", 4, 8)
-    assert [task.call()[0].shape for _ in range(5)] == [(4, 32, 32, 3)] * 5
+def test_loading_goes_through_one_epoch_after_the_other(engine, monkeypatch):
+    served = []
+    monkeypatch.setattr(engine_fastscratch, "exhaust", lambda batches: served.append([x.shape for x, _ in batches]))
+    task = engine.loading("report", 4, 10)
+    task.call()
+    task.call()
+    assert served == [[(4, 32, 32, 3)] * 2] * 2
     assert task.result() == []
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("augment", ["none", "flip-crop"])
+def test_the_other_loader_serves_as_many_images(augment, monkeypatch):
+    import engine_torch
+
+    served = []
+    monkeypatch.setattr(engine_torch, "exhaust", lambda batches: served.extend((x.shape, y.shape) for x, y in batches))
+    engine_torch.TorchEngine("contiguous").loading(augment, 4, 10).call()
+    assert served == [((4, 3, 32, 32), (4,))] * 2
 
 
 @pytest.mark.torch
@@ -67,9 +79,21 @@ def test_both_loaders_normalize_alike(engine):
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
 
 
-def test_endless_counts_epochs():
-    batches = endless(lambda epoch: iter([epoch, epoch]))
-    assert [next(batches) for _ in range(5)] == [0, 0, 1, 1, 2]
+def test_an_epoch_is_exhausted():
+    batches = iter(range(3))
+    exhaust(batches)
+    assert list(batches) == []
+
+
+@pytest.mark.torch
+def test_a_reset_of_the_other_engine_keeps_memory_and_begins_anew():
+    from engine_torch import TorchEngine
+
+    task = TorchEngine("contiguous").training("baseline", 2, 8)
+    first = [float(task.result()[0]) for _ in range(3)]
+    assert len(set(first)) == 3
+    task.reset()
+    assert [float(task.result()[0]) for _ in range(3)] == first
 
 
 def test_without_kernels_a_step_changes_nothing(engine, monkeypatch):
