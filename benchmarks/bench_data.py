@@ -46,7 +46,7 @@ class Options:
 
     augmentations: str = ",".join(AUGMENTATIONS)
     batch: int = 128
-    images: int = 10_000
+    images: int = 5_120
     threads: int | None = None
     rounds: int = 5
     seconds: float = 1.0

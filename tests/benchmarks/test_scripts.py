@@ -93,7 +93,7 @@ MISTAKES = {
     "images": (["vs_torch.py", "--images", "3"], "images must be at least 128, a batch, got 3"),
     "option": (["roofline.py", "--nix"], "unknown option --nix"),
     "batches": (["bench_step.py", "--batches", "4,x"], "batches must be whole numbers of at least 1, got '4,x'"),
-    "batch": (["bench_data.py", "--batch", "0"], "batch must be from 1 to the number of images, 10000, got 0"),
+    "batch": (["bench_data.py", "--batch", "0"], "batch must be from 1 to the number of images, 5120, got 0"),
     "ladder": (["ladder.py", "--batch", "0"], "batch must be at least 1, got 0"),
     "backend": (["ladder.py", "--backend", "numpy"], "backend must be one of cython, numba, got 'numpy'"),
     "one": (["compare.py", "--base", "HEAD", "--backend", "cython,numba"], "must be one of cython, numba, numpy, got"),
