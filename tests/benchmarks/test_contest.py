@@ -22,14 +22,18 @@ def test_two_processes_take_turns():
         assert 0 < one.imported < one.peak
 
 
+@pytest.fixture(scope="module")
+def both_engines():
+    with contest.started([*contest.torch_contestants(), NUMPY], threads=1) as processes:
+        yield processes
+
+
 @pytest.mark.torch
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["training", "inference"])
 @pytest.mark.parametrize("network", ["baseline", "vgg"])
-def test_both_engines_come_to_the_same(network, kind):
-    contestants = [*contest.torch_contestants(), NUMPY]
-    with contest.started(contestants, threads=1) as processes:
-        measured = contest.compete(processes, {**TASK, "network": network, "kind": kind}, SHORT, tolerance=1e-4)
+def test_both_engines_come_to_the_same(both_engines, network, kind):
+    measured = contest.compete(both_engines, {**TASK, "network": network, "kind": kind}, SHORT, tolerance=1e-4)
     row = contest.as_row(measured)
     assert row["best_torch"].startswith("torch ")
     assert row["ratios"][row["best_torch"]] == {"median": 1, "least": 1, "most": 1}

@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 
 SCRIPTS = {
-    "vs_torch": ["vs_torch.py", "--rows", "baseline-4,vgg-32-fast", "--backends", "cython"],
+    "vs_torch": ["vs_torch.py", "--rows", "vgg-32-fast", "--backends", "cython"],
     "vs_torch_layers": ["vs_torch.py", "--layers", "--backends", "cython"],
-    "step": ["bench_step.py", "--networks", "baseline", "--backends", "cython"],
+    "step": ["bench_step.py", "--networks", "baseline", "--kinds", "inference", "--backends", "cython"],
     "data": ["bench_data.py"],
     "roofline": ["roofline.py", "--backends", "cython"],
     "ladder": ["ladder.py"],
