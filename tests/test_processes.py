@@ -53,6 +53,9 @@ with open(path, "rb") as file:
 """
 
 
+TOLD = "forked after the Cython kernels' OpenMP was loaded: they use one thread here"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.parametrize("backend", COMPILED)
 def test_a_process_forks_after_training_and_the_child_trains_on(backend, tmp_path):
@@ -60,8 +63,49 @@ def test_a_process_forks_after_training_and_the_child_trains_on(backend, tmp_pat
     code = f"path = {str(tmp_path / 'bits')!r}\n{FORK}"
     out, err = finish(start_python(code, FASTSCRATCH_BACKEND=backend))
     assert out.split() == ["0", "True"]
-    told = "forked after the Cython kernels were loaded: they use one thread here" in err
-    assert told == (backend == "cython")
+    assert (TOLD in err) == (backend == "cython")
+
+
+FORK_OF_PYTORCH = """
+import os, signal
+import torch
+import fastscratch_kernels  # and none of its kernels
+torch.set_num_threads(2)
+torch.nn.functional.relu(torch.ones(4_000_000))  # makes a team of OpenMP's
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    from short_training import Training
+    Training().train()
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.parametrize("backend", COMPILED)
+def test_a_process_forks_after_pytorch_and_the_child_loads_the_kernels(backend):
+    """They are linked to the library that PyTorch brought, whose threads the child lacks."""
+    out, err = finish(start_python(FORK_OF_PYTORCH, FASTSCRATCH_BACKEND=backend))
+    assert out == "0", err
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.skipif("cython" not in COMPILED, reason="the Cython kernels are not built")
+def test_a_fork_of_a_process_without_openmp_has_all_threads():
+    code = """
+import os
+from fastscratch_kernels import get_num_threads
+child = os.fork()
+if child == 0:
+    from short_training import Training
+    Training().train()
+    print(get_num_threads(), flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    assert finish(start_python(code, FASTSCRATCH_BACKEND="cython")) == ("2", "")
 
 
 @pytest.mark.parametrize("backend", COMPILED)

@@ -8,9 +8,10 @@ import logging
 import math
 import operator
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from ._forks import team_is_lost
 
 CONTROL_GROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
@@ -18,8 +19,7 @@ MOST_THREADS = 4096
 """More than any machine has cores, and fewer than would break the libraries below."""
 
 _num_threads: int | None = None
-_team_lost = False  # whether this process is the fork of one whose OpenMP threads it lacks
-_told = False  # whether that was said
+_told = False  # whether it was said that a fork takes one thread
 
 
 @functools.cache  # every kernel asks, and the answer lies in a file
@@ -100,19 +100,20 @@ def get_num_threads() -> int:
 
     Notes
     -----
-    It is 1, whatever was set, in a process that was forked after its parent had loaded the Cython kernels: GNU OpenMP
-    would wait there forever for threads that only the parent has. Numba's kernels go on with the number set. A process
-    that is started by other means ("spawn", "forkserver") is not concerned.
+    It is 1, whatever was set, in a process that was forked after its parent had loaded the OpenMP library of the Cython
+    kernels, with them or with PyTorch: GNU OpenMP would wait there forever for threads that only the parent has.
+    Numba's kernels go on with the number set. A process that is started by other means ("spawn", "forkserver") is not
+    concerned.
     """
     global _told
     threads = threads_set()
-    if not _team_lost or threads == 1:
+    if threads == 1 or not team_is_lost():
         return threads
     if not _told:
         _told = True
         logging.getLogger(__package__).warning(
-            "this process was forked after the Cython kernels were loaded: they use one thread here; start it by "
-            "'spawn' for more"
+            "this process was forked after the Cython kernels' OpenMP was loaded: they use one thread here; start it "
+            "by 'spawn' for more"
         )
     return 1
 
@@ -136,12 +137,3 @@ def set_from_environment() -> None:
 
 def _is_number(text: str) -> bool:
     return text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MOST_THREADS  # int takes so many digits only
-
-
-def _after_fork() -> None:
-    global _team_lost
-    _team_lost = f"{__package__}._tiles" in sys.modules
-
-
-if hasattr(os, "register_at_fork"):  # not on every system
-    os.register_at_fork(after_in_child=_after_fork)
