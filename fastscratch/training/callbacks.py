@@ -58,8 +58,8 @@ class Callback:
         """Take back what `state_dict` returned."""
 
 
-class OwnFile:
-    """A file that a callback keeps for a run, and writes anew now and then.
+class FileCallback(Callback):
+    """Keep a file for a run, and write it anew now and then: base of the callbacks that do.
 
     Parameters
     ----------
@@ -71,13 +71,13 @@ class OwnFile:
         self.path = Path(path)
         self._is_ours = False
 
-    def claim(self, trainer: Trainer) -> None:
+    def on_fit_start(self, trainer: Trainer) -> None:
         """Take the file for the run of `trainer`; an empty one is nobody's.
 
         Raises
         ------
         FileExistsError
-            If it is another run's: this one was not resumed, and the file was not claimed before.
+            If it is another run's: this one was not resumed, and the file was not taken before.
         """
         is_ours = self._is_ours or trainer.checkpoint.resumed_from is not None
         if not is_ours and self.path.exists() and self.path.stat().st_size:
@@ -216,7 +216,7 @@ class EarlyStopping(Callback):
             self.waited = int(state["waited"])
 
 
-class BestCheckpoint(Callback):
+class BestCheckpoint(FileCallback):
     """Keep a checkpoint of the best epoch.
 
     Parameters
@@ -241,13 +241,8 @@ class BestCheckpoint(Callback):
         monitor: str = "valid_accuracy",
         mode: Literal["min", "max"] | None = None,
     ) -> None:
-        self._file = OwnFile(path)
+        super().__init__(path)
         self.best = Best(monitor, mode)
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self._file.path
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Make sure that the file may be written.
@@ -260,7 +255,7 @@ class BestCheckpoint(Callback):
             If what is monitored is not measured: `fit` was given no validation data.
         """
         self.best.check(trainer)
-        self._file.claim(trainer)
+        super().on_fit_start(trainer)
 
     def on_epoch_end(self, trainer: Trainer, row: Row) -> None:
         """Write the checkpoint if this epoch is the best so far."""
@@ -276,7 +271,7 @@ class BestCheckpoint(Callback):
         self.best.load_state_dict(state)
 
 
-class HistoryFile(Callback, ABC):
+class HistoryFile(FileCallback, ABC):
     """Keep the history in a file: base of `JsonLines` and `CsvLog`.
 
     The file is written anew, in one step, at the start of a fit and after each epoch, from the history that a
@@ -288,14 +283,6 @@ class HistoryFile(Callback, ABC):
         The file; its folder is made where it is missing.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = OwnFile(path)
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self._file.path
-
     def on_fit_start(self, trainer: Trainer) -> None:
         """Write the epochs done so far.
 
@@ -304,7 +291,7 @@ class HistoryFile(Callback, ABC):
         FileExistsError
             If the file is that of another run.
         """
-        self._file.claim(trainer)
+        super().on_fit_start(trainer)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.write(trainer.history)
 
