@@ -36,9 +36,10 @@ $(VENV)/installed: $(BIN)/python $(SOURCES)
 	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed
+# It holds all of the other, whose kernels would be built for nothing before these.
+$(VENV)/installed-dev: $(BIN)/python $(SOURCES)
 	$(PIP) --editable '.[dev]' $(TORCH)
-	@touch $@
+	@touch $(VENV)/installed $@
 
 train: $(VENV)/installed  ## Train the report's CNN on 50,000 images (options: ARGS="--epochs 1")
 	$(BIN)/fastscratch train $(ARGS)
