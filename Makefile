@@ -22,6 +22,8 @@ DRIVER := -fno-math-errno -Wno-psabi -Ikernels/fastscratch_kernels tests/kernels
 SOURCES := pyproject.toml setup.py $(wildcard kernels/fastscratch_kernels/*.pyx kernels/fastscratch_kernels/*.pxd kernels/fastscratch_kernels/tile*)
 
 .DEFAULT_GOAL := help
+# One target after the other under `make -j`, too: they install into one environment, and benchmarks want a quiet machine.
+.NOTPARALLEL:
 .PHONY: help train test pytest coverage lint types format tables bench bench-quick bench-accuracy bench-compare clean
 .PHONY: experiments experiments-quick experiments-report
 .PHONY: test-sanitize test-arm64 test-lowest wheel wheel-test
