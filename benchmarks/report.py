@@ -17,6 +17,7 @@ from statistics import median
 from typing import Any
 
 import figures
+from console import main
 from record import RESULTS, load
 from rungs import IDEAS, gains
 
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 sys.path.append(str(ROOT / "experiments"))
 
-from tables import Tables, fill, table  # noqa: E402  # the other script that fills pages
+from tables import Options, Tables, fill, table  # noqa: E402  # the other script that fills pages
 
 Result = Mapping[str, Any]
 
@@ -334,7 +335,12 @@ def draw(folder: Path = IMAGES) -> None:
         save(figures.accuracy_curves(rows, targets), folder / "time-to-accuracy.png")
 
 
-if __name__ == "__main__":
-    if "--check" not in sys.argv[1:]:
+def run(options: Options) -> int:
+    """Fill the tables of measurements and draw the figures, or compare the tables."""
+    if not options.check:
         draw()
-    sys.exit(fill(TABLES, sys.argv[1:]))
+    return fill(TABLES, options.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Options, run))

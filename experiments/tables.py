@@ -8,10 +8,11 @@ A table stands between two marks, ``<!-- table: NAME -->`` and ``<!-- end -->``.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import subsampled as first
 from exhibits import classes
 from findings import Findings
 from measures import TEST_ACCURACY
+from options import main
 from plan import Plan, Scope
 from store import RESULTS
 from tabular import table
@@ -84,17 +86,35 @@ def filled(text: str, tables: Tables) -> str:
     return MARK.sub(lambda match: f"{match[1]}{tables[match[2]]()}{match[3]}" if match[2] in tables else match[0], text)
 
 
-def fill(tables: Tables, argv: Sequence[str]) -> int:
-    """Fill the pages' tables that `tables` knows, or with ``--check`` compare them; return the exit code."""
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Fill the pages' tables from the results files.
+
+    Attributes
+    ----------
+    check : bool
+        Change nothing; exit with 1 where a page differs from the results.
+    """
+
+    check: bool = False
+
+
+def fill(tables: Tables, check: bool) -> int:
+    """Fill the pages' tables that `tables` knows, or compare them; return the exit code."""
     stale = [page for page in PAGES if filled(page.read_text(), tables) != page.read_text()]
     for page in stale:
-        if "--check" in argv:
+        if check:
             print(f"{page.relative_to(ROOT)} differs from the results; run `make tables`")
         else:
             page.write_text(filled(page.read_text(), tables))
             print(f"filled {page.relative_to(ROOT)}")
-    return int("--check" in argv and bool(stale))
+    return int(check and bool(stale))
+
+
+def run(options: Options) -> int:
+    """Fill or compare the tables of runs."""
+    return fill(TABLES, options.check)
 
 
 if __name__ == "__main__":
-    sys.exit(fill(TABLES, sys.argv[1:]))
+    sys.exit(main(Options, run))

@@ -22,6 +22,12 @@ def test_no_page_differs_from_the_results():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_mistake_in_an_option_changes_nothing():
+    done = run_tables("--chekc")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "tables.py: unknown option --chekc; did you mean --check?\n"
+
+
 def test_every_mark_is_known_and_every_result_is_shown():
     pages = [ROOT / "README.md", ROOT / "kernels" / "README.md", *(ROOT / "docs").glob("*.md")]
     blocks = [block for page in pages for block in page.read_text().split("<!-- table: ")[1:]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastscratch.data.augment import check_transform
+from fastscratch.data.augment import Compose, check_transform
 from fastscratch.data.dataset import ImageDataset
 from fastscratch.data.normalization import Normalization
 from fastscratch.data.prefetch import Prefetcher
@@ -67,7 +67,7 @@ class Loader:
         Of the images served.
     prefetch : bool, optional
         Prepare up to two batches in advance in a background thread. The batches are the same without. None does so
-        where there is an `augment`: handing a batch over costs more time than gathering and normalizing it.
+        where `augment` changes anything: handing a batch over costs more time than gathering and normalizing it.
     drop_last : bool
         Leave out the last batch where it is smaller than `batch_size`.
 
@@ -131,7 +131,8 @@ class Loader:
         self.augment = augment
         self.normalization = normalization
         self.dtype = check_float_dtype(dtype)
-        self.prefetch = augment is not None if prefetch is None else prefetch
+        changes_nothing = augment is None or (isinstance(augment, Compose) and not augment.transforms)
+        self.prefetch = not changes_nothing if prefetch is None else prefetch
         self.drop_last = drop_last
 
     def __len__(self) -> int:

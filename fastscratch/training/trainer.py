@@ -67,9 +67,9 @@ class Trainer:
     checkpoint_every : int, optional
         Steps between further checkpoints.
     config : mapping, optional
-        Anything that JSON can hold. A checkpoint keeps it, and a run is resumed only with an equal one.
+        Anything that JSON can hold. A checkpoint keeps it, and a run is resumed with an equal one, or with none.
     prefetch : bool, optional
-        Prepare batches in a background thread; None does so where there is an `augment`. The results are the same.
+        Prepare batches in a background thread; None does so where `augment` changes anything. The results are the same.
 
     Attributes
     ----------
