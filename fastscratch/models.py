@@ -155,10 +155,12 @@ def improved(
                 channels = outputs // share
         if not has["global-pooling"]:
             (features,) = nn.Sequential(*made, nn.Flatten()).output_shape((h, w, input_shape[2]))
-            dense = [nn.Linear(features, 64), nn.ReLU()]
-            return [*made, nn.Flatten(), *dense, *dropout, nn.Linear(64, num_classes), nn.Multiply(0.3)]
+            dense = [nn.Linear(features, 64, init=init), nn.ReLU()]
+            scores = nn.Linear(64, num_classes, init=init)
+            return [*made, nn.Flatten(), *dense, *dropout, scores, nn.Multiply(0.3)]
         made += block(channels, 256 // share, 1)
-        classes = nn.Conv2d(256 // share, num_classes, 1, bias=False)
+        # Scores that pass channels would favor the classes that come first.
+        classes = nn.Conv2d(256 // share, num_classes, 1, bias=False, init="torch" if init == "dirac" else init)
         return [*made, *dropout, classes, nn.GlobalAvgPool2d(), nn.Multiply(0.3)]
 
     return nn.Mirrored(*_fitted("improved", layers, input_shape, num_classes), shift=1, seed=seed, fuse=fuse)
@@ -218,7 +220,7 @@ def speedrun(
             made += [*block(channels, outputs, pool=True), *block(outputs, outputs, pool=False)]
             channels = outputs
         rest_h, rest_w, _ = nn.Sequential(*made).output_shape((h, w, input_shape[2]))
-        scores = nn.Linear(channels, num_classes, bias=False)
+        scores = nn.Linear(channels, num_classes, bias=False, init=init)
         return [*made, nn.MaxPool2d((rest_h, rest_w)), nn.Flatten(), scores, nn.Multiply(1 / 9)]
 
     return nn.Mirrored(*_fitted("speedrun", layers, input_shape, num_classes), seed=seed, fuse=fuse)

@@ -24,28 +24,13 @@ import fastscratch_kernels as kernels
 
 from .nn.checks import check_number
 from .nn.parameter import Array, Parameter
+from .placement import arrays_apart
 
 # What a gradient holds before the first backward pass: a NaN whose bits no calculation makes.
 _NO_GRADIENT: dict[np.dtype[Any], np.ndarray[Any, Any]] = {
     np.dtype(np.float32): np.array(0x7FCB_AD01, dtype=np.uint32),
     np.dtype(np.float64): np.array(0x7FF8_0000_0BAD_0001, dtype=np.uint64),
 }
-
-
-_PAGE, _CACHE_LINE = 4096, 64  # bytes
-
-
-def _apart(count: int, size: int, dtype: np.dtype[Any]) -> list[Array]:
-    """Return `count` arrays of `size` zeros, each from a cache line on, at different places of their pages.
-
-    A step goes through all of them side by side. Arrays from the system begin at the same place of a page, and a load
-    waits where a store 4096 bytes away is under way: that took half of the time.
-    """
-    length = size * dtype.itemsize
-    step = -(-length // _PAGE) * _PAGE + _PAGE // count // _CACHE_LINE * _CACHE_LINE
-    room = np.zeros(count * step + _CACHE_LINE, np.uint8)
-    start = -room.ctypes.data % _CACHE_LINE
-    return [room[at : at + length].view(dtype) for at in range(start, start + count * step, step)]
 
 
 @dataclass(frozen=True)
@@ -89,16 +74,21 @@ class Optimizer(ABC):
     def __init__(self, parameters: Iterable[Parameter], lr: float) -> None:
         self.lr = lr
         self.parameters = _checked(parameters)
+        self._steps = 0
+        self._waits_for_gradients = True
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Move all values and gradients into flat arrays, and make those that the optimizer remembers."""
         dtype = self.parameters[0].value.dtype
         ends = np.cumsum([parameter.size for parameter in self.parameters])
         starts = ends - [parameter.size for parameter in self.parameters]
         size = int(ends[-1])
 
-        values, gradients, *state = _apart(2 + len(self._state_names), size, dtype)
+        values, gradients, *state = arrays_apart(2 + len(self._state_names), size, dtype)
         self._gradient_bits = gradients.view(_NO_GRADIENT[dtype].dtype)
         self._gradient_bits[...] = _NO_GRADIENT[dtype]
         self._starts = starts
-        self._waits_for_gradients = True
         self._views: list[tuple[Array, Array]] = []
         scales = [parameter.lr_scale for parameter in self.parameters]
         for parameter, start, end in zip(self.parameters, starts, ends, strict=True):
@@ -110,7 +100,6 @@ class Optimizer(ABC):
             parameter.value, parameter.grad = value, grad
             self._views.append((value, grad))
 
-        self._steps = 0
         self._state = dict(zip(self._state_names, state, strict=True))
         # Parameters that are moved alike, next to each other, are one part, and most often there is only one.
         firsts = [i for i in range(len(scales)) if i == 0 or scales[i] != scales[i - 1]]
@@ -120,6 +109,18 @@ class Optimizer(ABC):
             for i, (a, b) in zip(firsts, pairwise(bounds), strict=True)
             if scales[i]
         ]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs. Views would become arrays of their own in it, and a step change no parameter."""
+        flat = ("_gradient_bits", "_starts", "_views", "_parts")
+        return {name: value for name, value in vars(self).items() if name not in flat}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        remembered = self._state
+        self._lay_out()
+        for name, array in self._state.items():
+            array[...] = remembered[name]
 
     @property
     def lr(self) -> float:

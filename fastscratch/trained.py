@@ -16,6 +16,7 @@ from fastscratch.data import ImageDataset, Normalization
 from fastscratch.nn import Module
 from fastscratch.training import CheckpointError, Evaluation, evaluation, read_model
 from fastscratch.training.checkpoint import file_of
+from fastscratch.training.rundata import RunData
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Trained:
         Of the images that it takes.
     normalization : Normalization
         That of its training.
+    data : RunData
+        The images that it was trained on and validated with.
     """
 
     config: TrainConfig
@@ -41,6 +44,7 @@ class Trained:
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
     normalization: Normalization
+    data: RunData
 
     def evaluate(self, images: ImageDataset) -> Evaluation:
         """Measure loss, accuracy and confusion matrix.
@@ -109,7 +113,7 @@ def load(path: str | os.PathLike[str]) -> Trained:
         model.load_state_dict(saved.weights)
     except ValueError as error:
         raise CheckpointError(f"checkpoint {file_of(path)} does not fit the model {config.model}: {error}") from error
-    return Trained(config, model.eval(), saved.classes, saved.image_shape, saved.normalization)
+    return Trained(config, model.eval(), saved.classes, saved.image_shape, saved.normalization, saved.data)
 
 
 def _by(shape: tuple[int, ...]) -> str:

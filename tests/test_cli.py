@@ -305,6 +305,17 @@ def test_evaluate_repeats_the_numbers_of_the_run(finished):
             assert re.search(rf"^{name} +{count} +\d+\.\d\d %$", out, re.MULTILINE)
 
 
+def test_evaluate_does_not_take_changed_images_for_those_of_the_run(tmp_path):
+    pictures, folder = make_pictures(tmp_path / "pictures"), tmp_path / "run"
+    assert call(*words_of_train(pictures, folder))[0] == 0
+    changed = pictures / "test" / "red" / "0.png"
+    changed.write_bytes((pictures / "test" / "red" / "1.png").read_bytes())
+    code, out, err = call("evaluate", folder)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"fastscratch evaluate: the images are not those of {folder}: validation data: the run has ")
+    assert call("evaluate", folder, "--data", pictures)[0] == 0
+
+
 def test_evaluate_on_other_images_of_the_same_classes(finished, tmp_path):
     other = make_pictures(tmp_path / "other")
     for path in other.rglob("test/*/*.png"):

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     ("fastscratch_kernels",),
-    ("fastscratch.nn", "fastscratch.losses", "fastscratch.optim", "fastscratch.schedules"),
+    ("fastscratch.nn", "fastscratch.losses", "fastscratch.optim", "fastscratch.placement", "fastscratch.schedules"),
     (
         "fastscratch.models",
         "fastscratch.data",

@@ -140,8 +140,17 @@ def test_build_takes_the_networks_own_initializer_unless_told():
         models.build("improved", SMALL, 10, seed=4)[2].weight.value,
         models.improved(SMALL, seed=4, init="dirac")[2].weight.value,
     )
-    zeros = models.build("baseline", SMALL, 10, init="zeros")
-    assert not any(parameter.value.any() for parameter in zeros.parameters())
+
+
+VARIANTS = [*((name, ()) for name in models.MODELS), ("improved", ("global-pooling",))]
+
+
+@pytest.mark.parametrize(("name", "without"), VARIANTS)
+def test_an_initializer_is_that_of_all_layers(name, without):
+    zeros = models.build(name, SMALL, 10, init="zeros", without=without)
+    trained = [layer for _, layer in zeros.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    assert trained
+    assert not any(parameter.value.any() for layer in trained for parameter in layer.parameters())
 
 
 @pytest.mark.parametrize("name", models.MODELS)

@@ -255,3 +255,33 @@ def test_learning_rate_that_is_set_is_checked(bad, rng):
 def test_names_and_repr(rng):
     assert list(OPTIMIZERS.items()) == [("sgd", SGD), ("adam", Adam), ("adamw", AdamW)]
     assert repr(AdamW(make_parameters(rng), lr=3e-4)) == "AdamW(148 parameters, lr=0.0003)"
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_copy_of_model_and_optimizer_trains_on_by_itself(name, steps, rng):
+    cls, options = RULES[name]
+    model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2), seed=0)
+    model[0].bias.lr_scale = 0.5
+    optimizer = cls(model.parameters(), **options)
+
+    def step(parameters, optimizer, seed):
+        set_gradients(parameters, np.random.default_rng(seed))
+        optimizer.step()
+
+    for seed in range(steps):
+        step(model.parameters(), optimizer, seed)
+    others, other = copy.deepcopy((model, optimizer))
+    before = [value.copy() for value in values_of(model.parameters())]
+    step(others.parameters(), other, seed=9)
+    assert_same(values_of(model.parameters()), before)
+    step(model.parameters(), optimizer, seed=9)
+    assert_same(values_of(model.parameters()), values_of(others.parameters()))
+    assert other.state_dict()["scalars"] == optimizer.state_dict()["scalars"]
+    assert_same(other.state_dict()["arrays"].values(), optimizer.state_dict()["arrays"].values())
+
+
+def test_a_copy_asks_for_gradients_too(rng):
+    optimizer = copy.deepcopy(SGD(make_parameters(rng), lr=0.1))
+    with pytest.raises(RuntimeError, match="no gradient for"):
+        optimizer.step()

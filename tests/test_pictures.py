@@ -1,8 +1,10 @@
 """Pictures of every size and kind become images that a network takes."""
 
+import struct
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from fastscratch.pictures import read_picture
 
@@ -76,6 +78,29 @@ def test_transparent_parts_become_white(tmp_path):
     image = read_picture(save(tmp_path, levels), (8, 8, 3))
     assert image[:4].min() == 255
     assert image[4:].max() == 0
+
+
+@pytest.mark.parametrize("tag", [0x0100, 0x011A, 0x0128])
+@pytest.mark.parametrize("kind", [1, 2, 11], ids=["bytes", "text", "float"])
+def test_a_damaged_tag_beside_the_cameras_turn_does_no_harm(tmp_path, tag, kind):
+    levels = np.zeros((8, 8, 3), np.uint8)
+    levels[:, :4] = 255
+    entries = sorted([(0x0112, 3, 1, 6), (tag, kind, 1, 0x41)])  # tag, type, count, value
+    ifd = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + ifd + bytes(4)
+    upright = read_picture(save(tmp_path, levels, name="picture.jpg", exif=exif, quality=95), (8, 8, 3))
+    assert upright[:4].min() > 200
+    assert upright[4:].max() < 50
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_turn_is_pillows(tmp_path, rng, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path, rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), exif=exif)
+    with Image.open(path) as picture:
+        expected = np.asarray(ImageOps.exif_transpose(picture))
+    np.testing.assert_array_equal(read_picture(path, (8, 8, 3)), expected)
 
 
 def test_the_cameras_turn_is_undone(tmp_path):

@@ -50,6 +50,7 @@ def run(argv: Sequence[str], prog: str) -> int:
     from fastscratch import run as runs
     from fastscratch.cli.tables import percent, show
     from fastscratch.trained import load
+    from fastscratch.training.rundata import RunData
 
     trained = load(options.run)
     config = dataclasses.replace(trained.config, backend=options.backend, threads=options.threads)
@@ -58,6 +59,8 @@ def run(argv: Sequence[str], prog: str) -> int:
     runs.use_kernels(config)
     train, valid = runs.load_data(config)
     images = train if options.part == "train" else valid
+    if options.data is None and (faults := trained.data.differences(RunData.of(train, valid), "the run")):
+        raise ValueError(f"the images are not those of {options.run}: {'; '.join(faults)}; name others by --data")
     result = trained.evaluate(images)
     print(f"{images.name}: {len(images):,} images (fingerprint {images.fingerprint})")
     print(f"loss {result.loss:.4f}, accuracy {percent(result.accuracy)}\n")

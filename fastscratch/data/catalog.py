@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TypeAlias
 
 from fastscratch.data import cifar10, fashion_mnist, folder, shapes10
-from fastscratch.data._files import DatasetNotFoundError, root
+from fastscratch.data._files import root
 from fastscratch.data.dataset import ImageDataset
 
 log = logging.getLogger("fastscratch.data")
@@ -101,7 +101,9 @@ def load(name: str | os.PathLike[str], root: str | os.PathLike[str] | None = Non
 def _load_auto(data_root: str | os.PathLike[str] | None) -> TrainAndTest:
     try:
         parts = cifar10.load(data_root)
-    except DatasetNotFoundError as error:
+    except OSError as error:
+        if cifar10.find(root(data_root)) is not None:  # there is one, with a fault that should not be passed over
+            raise
         log.warning("data 'auto' takes shapes10: %s", error)
         return shapes10.load(data_root)
     log.info("data 'auto' takes cifar10: %s is there", cifar10.find(root(data_root)))

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import os
+import struct
 import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL import Image
+
+
+_DAMAGED = (OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ZeroDivisionError, struct.error)
+"""What Pillow raises for files that are not as they should be."""
+
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""Pillow's names of what sets a picture upright, by the value of the EXIF tag."""
 
 
 def open_picture(path: str | os.PathLike[str]) -> Image.Image:
@@ -25,7 +42,7 @@ def open_picture(path: str | os.PathLike[str]) -> Image.Image:
     OSError
         If the file cannot be opened.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     bombs = (Image.DecompressionBombWarning, Image.DecompressionBombError)
     with open(path, "rb") as file, warnings.catch_warnings():
@@ -33,12 +50,12 @@ def open_picture(path: str | os.PathLike[str]) -> Image.Image:
         warnings.simplefilter("error", bombs[0])
         try:
             with Image.open(file) as opened:
-                picture = ImageOps.exif_transpose(opened)
-                picture.load()
-                return picture
+                # By hand: Pillow's own function also writes the other tags anew, and fails where one is damaged.
+                turn = _TURNS.get(opened.getexif().get(_ORIENTATION, 1))
+                return opened.copy() if turn is None else opened.transpose(Image.Transpose[turn])
         except UnidentifiedImageError:
             raise ValueError(f"{path} is not a picture in a format that can be read") from None
-        except (*bombs, OSError, EOFError, SyntaxError, ValueError) as error:
+        except (*bombs, *_DAMAGED) as error:
             raise ValueError(f"picture {path} cannot be read: {error}") from error
 
 

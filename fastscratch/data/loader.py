@@ -82,7 +82,9 @@ class Loader:
     Notes
     -----
     The order of an epoch comes from ``default_rng([seed, 0, epoch])``, the augmentation of a batch from
-    ``default_rng([seed, 1, epoch, batch])``. For evaluation pass ``shuffle=False`` and no `augment`.
+    ``default_rng([seed, 1, epoch, batch])``. NumPy takes ``[seed, 0, 0]`` for `seed`, so that weights drawn from the
+    same seed and the order of the first epoch come from one stream. For evaluation pass ``shuffle=False`` and no
+    `augment`.
 
     Examples
     --------

@@ -51,18 +51,12 @@ class Sequential(Module):
         self._first_trained = next(
             (i for i, step in enumerate(self._steps) if any(step.named_parameters())), len(self._steps)
         )
-        self._initialized = False
         if seed is not None:
             self.initialize(seed)
 
     def children(self) -> list[tuple[str, Module]]:
         """Return the layers, named "0", "1", ..."""
         return [(str(i), layer) for i, layer in enumerate(self.layers)]
-
-    def initialize(self, seed: int | np.random.Generator) -> Sequential:
-        """Draw every parameter that has no value yet, in layer order, from one Generator."""
-        self._initialized = True
-        return super().initialize(seed)
 
     def adapt(self, images: Array) -> None:
         """Show training images to the first layer, the only one that sees images."""
@@ -262,6 +256,8 @@ class Residual(Module):
 
     def forward(self, x: Array) -> Array:
         """Return ``body(x) + shortcut(x)``."""
+        if not self._initialized:
+            self.initialize(0)  # both parts from one Generator; each would begin with the same numbers
         y = self.body.forward(x)
         around = x if self.shortcut is None else self.shortcut.forward(x)
         if y.shape != around.shape:

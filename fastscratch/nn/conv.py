@@ -101,6 +101,7 @@ class Conv2d(Module):
                 draw=lambda rng: initialize(
                     init, rng, (out_channels,), fan_in=fan_in, fan_out=fan_out, role="bias"
                 ),
+                after=self.weight,
             )
             if bias
             else None

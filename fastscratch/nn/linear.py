@@ -83,6 +83,7 @@ class Linear(Module):
                 draw=lambda rng: initialize(
                     init, rng, (out_features,), fan_in=fan_in, fan_out=fan_out, role="bias"
                 ),
+                after=self.weight,
             )
             if bias
             else None

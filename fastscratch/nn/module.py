@@ -94,6 +94,7 @@ class Module(ABC):
 
     def __init__(self) -> None:
         self.training = True
+        self._initialized = False
         self._saved: tuple[Any, ...] | None = None
 
     # -- the two passes ------------------------------------------------------------------------------------------
@@ -124,7 +125,9 @@ class Module(ABC):
         """
 
     def __call__(self, x: Array) -> Array:
-        """Return ``forward(x)``."""
+        """Return ``forward(x)``; what nobody has drawn yet is drawn before, from seed 0."""
+        if not self._initialized:
+            self.initialize(0)
         return self.forward(x)
 
     def save_for_backward(self, *values: Any) -> None:
@@ -215,6 +218,7 @@ class Module(ABC):
                 if isinstance(value, Parameter):
                     value.draw(generator)
             module.seed(generator)
+            module._initialized = True
         return self
 
     def seed(self, generator: np.random.Generator) -> None:  # noqa: B027 - a layer need not have one

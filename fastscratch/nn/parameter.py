@@ -25,6 +25,9 @@ class Parameter:
     draw : callable, optional
         Without `value`: ``draw(generator)`` returns the first value. It is called when a model is seeded
         (`Module.initialize`), or with a Generator of seed 0 when the value is first read.
+    after : Parameter, optional
+        Of the same layer, and drawn before this one: then both do not begin with the same random numbers, whichever is
+        read first.
 
     Attributes
     ----------
@@ -51,6 +54,7 @@ class Parameter:
         *,
         shape: Shape | None = None,
         draw: Callable[[np.random.Generator], Array] | None = None,
+        after: Parameter | None = None,
     ) -> None:
         if (value is None) == (shape is None or draw is None):
             raise ValueError("a Parameter takes either a value, or a shape and a function that draws it")
@@ -62,12 +66,16 @@ class Parameter:
         self.shape: Shape = value.shape if value is not None else tuple(shape or ())
         self._value = value
         self._draw = draw
+        self._after = after
 
     @property
     def value(self) -> Array:
         """The array; drawn from seed 0 where nobody has drawn it before."""
         if self._value is None:
-            self.draw(np.random.default_rng(0))
+            generator = np.random.default_rng(0)
+            if self._after is not None and self._after._draw is not None:
+                self._after._draw(generator)  # only to go past its numbers
+            self.draw(generator)
         return self._value  # type: ignore[return-value]  # draw has just set it
 
     @value.setter

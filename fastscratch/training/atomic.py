@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -64,7 +65,13 @@ def _keep_as(path: Path, previous: Path) -> None:
     try:
         os.link(path, aside)
     except OSError:  # a file system without hard links
-        shutil.copyfile(path, aside)
+        try:
+            shutil.copyfile(path, aside)
+            with open(aside, "rb+") as file:
+                os.fsync(file.fileno())
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
     os.replace(aside, previous)
 
 
@@ -75,5 +82,8 @@ def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that do not do this to folders
+            raise
     finally:
         os.close(descriptor)

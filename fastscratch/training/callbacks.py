@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -48,7 +50,7 @@ class Callback:
         """Run after an epoch and its evaluation, when `row` is in the history already."""
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        """Run when a `fit` ends, whether it is done, stopped or failed."""
+        """Run when a `fit` ends, whether it is done, stopped or failed, if it was begun here."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run must know, as JSON can hold it; {} if there is nothing."""
@@ -56,6 +58,21 @@ class Callback:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` returned."""
+
+
+@contextlib.contextmanager
+def told_of_fit(trainer: Trainer) -> Iterator[None]:
+    """Tell a trainer's callbacks that a `fit` starts, and after the block those that were told that it has ended."""
+    told: list[Callback] = []
+    try:
+        for callback in trainer.callbacks:
+            told.append(callback)
+            callback.on_fit_start(trainer)
+        yield
+    finally:
+        with contextlib.ExitStack() as ends:  # which runs all of them, whatever one raises, the last one first
+            for callback in reversed(told):
+                ends.callback(callback.on_fit_end, trainer)
 
 
 class FileCallback(Callback):

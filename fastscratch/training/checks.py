@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fastscratch.data.augment import check_transform
 from fastscratch.data.dataset import ImageDataset
 from fastscratch.data.normalization import Normalization
 from fastscratch.losses import Loss
-from fastscratch.nn import Module, PatchWhitening
+from fastscratch.nn import BatchNorm2d, Module, Residual, Sequential
+from fastscratch.nn.parameter import Shape
 from fastscratch.optim import Optimizer
 from fastscratch.schedules import Schedule
 from fastscratch.training.callbacks import Callback
@@ -73,14 +75,27 @@ def plain_config(config: Any) -> dict[str, Any]:
     return plain
 
 
-def check_adapted(model: Module) -> None:
-    """Raise ValueError if a `PatchWhitening` has seen no images: a container shows them to its first layer alone."""
-    for name, layer in model.modules():
-        if isinstance(layer, PatchWhitening) and not layer.is_adapted:
-            raise ValueError(
-                f"{layer!r} at {name!r} was shown no images, only a first layer is: put it first, or call its adapt "
-                "with what it will see"
-            )
+def check_batches(model: Module, train: ImageDataset, batch_size: int) -> None:
+    """Raise ValueError if an epoch has a batch of one image, and a batch norm sees one pixel of it."""
+    last = len(train) % batch_size or min(batch_size, len(train))
+    if last == 1 and (norm := next(_norms_of_one_pixel(model, train.image_shape), None)):
+        raise ValueError(
+            f"the last batch of an epoch has one image ({len(train)} images, batch_size {batch_size}), and of that "
+            f"{norm!r} sees one pixel, which has no variance: choose another batch_size"
+        )
+
+
+def _norms_of_one_pixel(module: Module, shape: Shape) -> Iterator[BatchNorm2d]:
+    """Yield the batch norms in containers whose inputs, for an image of `shape`, have one pixel."""
+    if isinstance(module, Sequential):
+        for layer in module.layers:
+            yield from _norms_of_one_pixel(layer, shape)
+            shape = layer.output_shape(shape)
+    elif isinstance(module, Residual):
+        for _, part in module.children():
+            yield from _norms_of_one_pixel(part, shape)
+    elif isinstance(module, BatchNorm2d) and math.prod(shape[:-1]) == 1:
+        yield module
 
 
 def check_data(model: Module, train: Any, valid: Any) -> None:

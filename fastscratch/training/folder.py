@@ -46,11 +46,17 @@ class CheckpointFolder:
         self.resumed_from: Path | None = None
         self._every = every
         self._is_ours = False
+        self._written: tuple[int, int] | None = None
 
     def take_up(self, file: Path) -> None:
         """Note that the run goes on from `file`; a checkpoint in the same folder may then be replaced."""
         self.resumed_from = file.resolve()
         self._is_ours = self.file is not None and self.file.resolve().parent == self.resumed_from.parent
+
+    def check_free(self) -> None:
+        """Raise CheckpointError if the folder holds the checkpoint of another run."""
+        if self.file is not None and self.file.exists() and not self._is_ours:
+            raise CheckpointError(f"{self.file} belongs to another run: resume from it, or choose another folder")
 
     def open(self, trainer: Trainer) -> None:
         """Write the first checkpoint of a fit, which shows at once whether the folder can be written.
@@ -62,18 +68,23 @@ class CheckpointFolder:
         """
         if self.file is None:
             return
-        if self.file.exists() and not self._is_ours:
-            raise CheckpointError(f"{self.file} belongs to another run: resume from it, or choose another folder")
+        self.check_free()
         # After a resume, what is replaced may be the very state that is written, or a damaged file: neither should
         # push the sound one before it out of its place.
         keep_previous = self.file.resolve() != self.resumed_from and checkpoint.is_sound(self.file)
-        trainer.save(self.file, keep_previous=keep_previous)
+        self._save(trainer, self.file, keep_previous)
         self._is_ours = True
 
     def write(self, trainer: Trainer) -> None:
         """Write a checkpoint, keeping the one before."""
         if self.file is not None:
-            trainer.save(self.file)
+            self._save(trainer, self.file, keep_previous=True)
+
+    def _save(self, trainer: Trainer, file: Path, keep_previous: bool) -> None:
+        """Write a checkpoint; one of the same place in the run is replaced without being kept."""
+        place = trainer.state.epoch, trainer.state.batch
+        trainer.save(file, keep_previous=keep_previous and place != self._written)
+        self._written = place
 
     def write_if_due(self, trainer: Trainer) -> None:
         """Write a checkpoint if this step is one of those after which there shall be one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import fastscratch_kernels
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from fastscratch.training.trainer import Trainer
 
 
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+PLAIN_REPR: Any = object.__repr__
+
+
 def describe_settings(trainer: Trainer) -> dict[str, Any]:
     """Describe everything outside a run's state that its bits depend on.
 
@@ -20,9 +25,9 @@ def describe_settings(trainer: Trainer) -> dict[str, Any]:
     dict
         Plain values: ``batch_size``, ``eval_batch_size``, ``seed``, ``augment``, ``lr`` (the schedule's base, or
         without one that of the optimizer when the trainer was made), ``criterion``, ``optimizer`` and ``schedule``
-        with their options, ``backend``, ``precision``, ``dtype``, each layer as ``model.<name>``, the rates of
-        parameters that have one of their own, and on the NumPy backend ``threads``: BLAS adds up in another order
-        where it has more of them.
+        with their options, the names of the optimizer's parameters where those are not the model's in their order,
+        ``backend``, ``precision``, ``dtype``, each layer as ``model.<name>``, the rates of parameters that have one of
+        their own, and on the NumPy backend ``threads``: BLAS adds up in another order where it has more of them.
 
     Notes
     -----
@@ -39,6 +44,7 @@ def describe_settings(trainer: Trainer) -> dict[str, Any]:
         "lr": trainer.initial_lr if trainer.schedule is None else trainer.schedule.base_lr,
         "criterion": describe(trainer.criterion),
         **_with_options("optimizer", trainer.optimizer),
+        **_other_parameters(trainer),
         **({"schedule": None} if trainer.schedule is None else _with_options("schedule", trainer.schedule)),
         "backend": backend,
         **({"threads": fastscratch_kernels.get_num_threads()} if backend == "numpy" else {}),
@@ -54,14 +60,13 @@ def describe_settings(trainer: Trainer) -> dict[str, Any]:
 
 
 def describe(value: Any) -> str | None:
-    """Return a text that is the same in every process: the repr, or the name where the repr holds an address."""
+    """Return a text that is the same in every process: a name where there is one, else the repr without addresses."""
     if value is None:
         return None
-    text = repr(value)
-    if " at 0x" not in text:
-        return text
-    named = value if hasattr(value, "__qualname__") else type(value)
-    return f"{named.__module__}.{named.__qualname__}"
+    named = type(value) if type(value).__repr__ is PLAIN_REPR else value
+    if hasattr(named, "__qualname__"):
+        return f"{named.__module__}.{named.__qualname__}"
+    return ADDRESS.sub("", repr(value))
 
 
 def _with_options(role: str, value: Any) -> dict[str, Any]:
@@ -72,6 +77,13 @@ def _with_options(role: str, value: Any) -> dict[str, Any]:
         if not name.startswith("_") and name != "base_lr" and _is_number(option)  # base_lr: see lr
     }
     return {role: type(value).__name__, **options}
+
+
+def _other_parameters(trainer: Trainer) -> dict[str, Any]:
+    """Return what the optimizer holds, where that is not all of the model in its order: so its arrays are laid out."""
+    names = [parameter.name for parameter in trainer.optimizer.parameters]
+    usual = [parameter.name for parameter in trainer.model.parameters()]
+    return {} if names == usual else {"optimizer.parameters": names}
 
 
 def _is_number(value: Any) -> bool:

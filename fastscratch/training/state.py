@@ -115,19 +115,26 @@ class SavedModel:
         Parameters and buffers, as `Module.load_state_dict` takes them.
     normalization : Normalization
         That of the training.
-    classes : tuple of str
-        Names of the training data's classes.
-    image_shape : tuple of int
-        (H, W, C) of its images.
+    data : RunData
+        What it was trained on.
     epoch : int
         Finished epochs.
     """
 
     weights: Arrays
     normalization: Normalization
-    classes: tuple[str, ...]
-    image_shape: tuple[int, int, int]
+    data: RunData
     epoch: int
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the training data's classes."""
+        return self.data.classes
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of its images."""
+        return self.data.image_shape
 
 
 def read_model(path: str | os.PathLike[str]) -> SavedModel:
@@ -150,7 +157,7 @@ def read_model(path: str | os.PathLike[str]) -> SavedModel:
         data, position = RunData.from_state(meta["data"]), _position(meta["position"])
     except (TypeError, ValueError) as error:
         raise _misfit(file, error) from error
-    return SavedModel(_part(arrays, MODEL), normalization, data.classes, data.image_shape, position.epoch)
+    return SavedModel(_part(arrays, MODEL), normalization, data, position.epoch)
 
 
 def gather(trainer: Trainer, normalization: Normalization, data: RunData) -> tuple[Arrays, Meta]:
@@ -196,6 +203,9 @@ def restore(trainer: Trainer, path: str | os.PathLike[str]) -> tuple[Normalizati
     arrays, meta = _load(file)
     faults = differences(meta["config"], trainer.config) if meta["config"] and trainer.config else {}
     faults = {**differences(meta["settings"], describe_settings(trainer)), **faults}
+    if trainer.own_normalization is not None:
+        own = {"normalization": trainer.own_normalization.state()}
+        faults |= differences({"normalization": meta["normalization"]}, own)
     if faults:
         raise CheckpointError(f"checkpoint {file} belongs to another run: {'; '.join(faults.values())}")
     optimizer = {"arrays": _part(arrays, OPTIMIZER), "scalars": meta["optimizer"]}
@@ -217,12 +227,14 @@ def restore(trainer: Trainer, path: str | os.PathLike[str]) -> tuple[Normalizati
     except (KeyError, TypeError, ValueError) as error:
         raise _misfit(file, error) from error
     trainer.state, trainer.history = position, history
+    if trainer.config is None:
+        trainer.config = meta["config"]
     return normalization, data
 
 
-def not_finite(arrays: Arrays) -> list[str]:
-    """Return the names of the model's arrays that hold an infinity or NaN."""
-    return [name for name, array in _part(arrays, MODEL).items() if not np.isfinite(array).all()]
+def not_finite(weights: Arrays) -> list[str]:
+    """Return the names of a model's arrays that hold an infinity or NaN."""
+    return [name for name, array in weights.items() if not np.isfinite(array).all()]
 
 
 def differences(kept: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, str]:
@@ -248,7 +260,7 @@ def _load(file: Path) -> tuple[Arrays, Meta]:
             raise CheckpointError(f"checkpoint {file} is not one of a training: no valid {key!r} in its description")
     if LOSSES not in arrays or arrays[LOSSES].ndim != 1:
         raise CheckpointError(f"checkpoint {file} is not one of a training: no valid array {LOSSES!r}")
-    if bad := not_finite(arrays):
+    if bad := not_finite(_part(arrays, MODEL)):
         raise CheckpointError(f"checkpoint {file} holds a network that is not finite: {', '.join(bad)}")
     return arrays, meta
 

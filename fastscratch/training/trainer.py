@@ -21,9 +21,10 @@ from fastscratch.nn.checks import check_size
 from fastscratch.nn.module import model_dtype
 from fastscratch.optim import Optimizer
 from fastscratch.training import evaluation, state
-from fastscratch.training.callbacks import Callback
+from fastscratch.training.adapting import adapt
+from fastscratch.training.callbacks import Callback, told_of_fit
 from fastscratch.training.checkpoint import file_of, save
-from fastscratch.training.checks import check_adapted, check_data, check_parts, plain_config
+from fastscratch.training.checks import check_batches, check_data, check_parts, plain_config
 from fastscratch.training.folder import CheckpointFolder
 from fastscratch.training.history import History
 from fastscratch.training.metrics import Evaluation
@@ -52,7 +53,7 @@ class Trainer:
     batch_size : int
         Images a step.
     seed : int
-        Of the order of the images and of their augmentation. It has nothing to do with the model's.
+        Of the order of the images and of their augmentation.
     augment : Transform, optional
         Random changes to training images, from `fastscratch.data.augment`.
     normalization : Normalization, optional
@@ -62,8 +63,7 @@ class Trainer:
     callbacks : iterable of Callback
         What else happens, in this order.
     checkpoint : path-like, optional
-        Folder for ``checkpoint.safetensors``, written when `fit` starts, so that faults show at once, after every
-        epoch, and when a signal ends the run. Without it nothing is written.
+        Folder for ``checkpoint.safetensors``, written when `fit` starts, after every epoch, and when a signal comes.
     checkpoint_every : int, optional
         Steps between further checkpoints.
     config : mapping, optional
@@ -81,14 +81,15 @@ class Trainer:
         Of the `fit` under way, or the last one; it validates where it was given validation data.
     stop_reason : str or None
         Why `stop` was called.
+    own_normalization : Normalization or None
+        The one that was passed.
 
     Raises
     ------
     TypeError
         If an argument is of the wrong kind, or `config` holds what JSON cannot.
     ValueError
-        If a number is out of range, the optimizer holds parameters of another model, or the schedule is another
-        optimizer's.
+        If a number is out of range, or the optimizer's parameters, or the schedule's optimizer, are others.
 
     Examples
     --------
@@ -136,7 +137,7 @@ class Trainer:
         self.batch_size = int(batch_size)
         self.seed = int(seed)
         self.augment = augment
-        self.normalization = normalization
+        self.normalization = self.own_normalization = normalization
         self.eval_batch_size = int(eval_batch_size)
         self.checkpoint = CheckpointFolder(checkpoint, checkpoint_every)
         self.config = None if config is None else plain_config(config)
@@ -163,8 +164,7 @@ class Trainer:
         valid : ImageDataset, optional
             What the network is evaluated on after every epoch; of the same classes and image shape.
         epochs : int
-            How many epochs the run has in all. After a `resume`, or an earlier `fit`, only those that are missing are
-            trained; none is where there are as many already.
+            How many epochs the run has in all: those that are missing after a `resume` or a `fit` are trained.
 
         Returns
         -------
@@ -180,33 +180,29 @@ class Trainer:
         NonFiniteLossError
             If a loss or a weight becomes infinite or NaN: no further step is taken, no checkpoint written.
         TrainingInterrupted
-            After Ctrl-C or SIGTERM, when the batch under way is done and a checkpoint is written. A second signal
-            raises KeyboardInterrupt at once.
+            After Ctrl-C or SIGTERM, with a checkpoint of the batch under way. A second one is a KeyboardInterrupt.
         """
         check_size("epochs", epochs)
-        self._take_data(train, valid)
+        self.checkpoint.check_free()
+        normalization = self._take_data(train, valid)
         loader = Loader(
             train,
             self.batch_size,
             seed=self.seed,
             augment=self.augment,
-            normalization=self._known_normalization(),
+            normalization=normalization,
             dtype=model_dtype(self.model),
             prefetch=self.prefetch,
         )
         self.epochs, self.batches_per_epoch, self.images_per_epoch = int(epochs), len(loader), len(train)
         self.validates, self.stop_reason = valid is not None, None
-        with SignalWatch() as self._signals, evaluation.mode(self.model, training=True):
-            try:
-                for callback in self.callbacks:
-                    callback.on_fit_start(self)
-                self.checkpoint.open(self)  # after the callbacks, which may refuse: a folder without a run stays one
-                while self.state.epoch < self.epochs and self.stop_reason is None:
-                    self._train_epoch(loader)
-                    self._finish_epoch(valid)
-            finally:
-                for callback in self.callbacks:
-                    callback.on_fit_end(self)
+        with SignalWatch() as self._signals, evaluation.mode(self.model, training=True), told_of_fit(self):
+            adapt(self.model, train, normalization)
+            self.checkpoint.open(self)  # after the callbacks, which may refuse: a folder without a run stays one
+            while self.state.epoch < self.epochs and self.stop_reason is None:
+                self._train_epoch(loader)
+                self._finish_epoch(valid)
+        self._end_if_signalled(written=True)  # one that came while callbacks began or ended
         return self.history
 
     def stop(self, reason: str) -> None:
@@ -256,6 +252,8 @@ class Trainer:
         self.history.append(row)
         for callback in self.callbacks:
             callback.on_epoch_end(self, row)
+        if self.checkpoint.file is None:
+            self._check_finite()
         self.checkpoint.write(self)
         self._end_if_signalled(written=True)
 
@@ -294,9 +292,8 @@ class Trainer:
         """
         if self._data is None:
             raise ValueError("there is no run to save yet: fit or resume first")
+        self._check_finite()
         arrays, meta = state.gather(self, self._known_normalization(), self._data)
-        if bad := state.not_finite(arrays):
-            raise self._not_finite("the network is not finite", f"{', '.join(bad)} after the step")
         save(path, arrays, meta, keep_previous=keep_previous)
 
     def resume(self, path: str | os.PathLike[str]) -> None:
@@ -315,26 +312,29 @@ class Trainer:
 
         Notes
         -----
-        The trainer must be made as that of the run was, with the same seeds, and on the same kernels. Free are the
-        number of epochs (unless the schedule depends on it), threads (but on NumPy), the checkpoint folder and its
-        rhythm, prefetching and the callbacks; see `fastscratch.training.settings`.
+        The trainer must be made as that of the run was, on the same kernels. Free are the number of epochs (unless the
+        schedule depends on it), threads (but on NumPy), the checkpoint folder and its rhythm, prefetching, callbacks.
         """
         self.normalization, self._data = state.restore(self, path)
         self.checkpoint.take_up(file_of(path))
 
-    def _take_data(self, train: ImageDataset, valid: ImageDataset | None) -> None:
-        """Check the data of a `fit`, and that it is the run's."""
+    def _check_finite(self) -> None:
+        if bad := state.not_finite(self.model.state_dict()):
+            raise self._not_finite("the network is not finite", f"{', '.join(bad)} after the step")
+
+    def _take_data(self, train: ImageDataset, valid: ImageDataset | None) -> Normalization:
+        """Check the data of a `fit`, and that it is the run's; return its normalization."""
         check_data(self.model, train, valid)
+        check_batches(self.model, train, self.batch_size)
         data = RunData.of(train, valid)
         whose = "checkpoint" if self.checkpoint.resumed_from else "the fit before"
-        if self._data is not None and (faults := self._data.differences(data, whose)):
+        has_begun = self.state.step > 0 or self.checkpoint.resumed_from  # else a refused fit may get other data
+        if has_begun and self._data is not None and (faults := self._data.differences(data, whose)):
             raise ValueError(f"the data is not that of the run: {'; '.join(faults)}")
         self._data = data
-        if self.normalization is None:
-            self.normalization = Normalization.from_images(train.images)
-        some = train.subsample(min(1.0, 5000 / len(train)), seed=0)  # enough to measure what patches look like
-        self.model.adapt(self.normalization.apply(some.images, model_dtype(self.model)))
-        check_adapted(self.model)
+        if not has_begun:
+            self.normalization = self.own_normalization or Normalization.from_images(train.images)
+        return self._known_normalization()
 
     def _end_if_signalled(self, written: bool = False) -> None:
         """Raise TrainingInterrupted if a signal has come, with a checkpoint of where the run stands."""

@@ -52,6 +52,19 @@ def test_auto_falls_back_to_shapes10_in_one_line(tmp_path: Path, caplog: pytest.
     assert "\n" not in record.getMessage()
 
 
+def test_auto_falls_back_where_nothing_can_be_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(addresses: object, target: Path, md5: str) -> None:
+        raise PermissionError(13, "Permission denied", str(target.parent))
+
+    monkeypatch.setattr(cifar10, "download", refuse)
+    with caplog.at_level(logging.WARNING, "fastscratch.data"):
+        train, _ = data.load("auto", tmp_path)
+    assert train.name == "shapes10"
+    assert "Permission denied" in caplog.records[0].getMessage()
+
+
 def test_auto_asks_each_address_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 

@@ -48,6 +48,29 @@ def test_hooks_run_in_order_and_see_what_they_need():
     assert [call[2] for call in batches] == [1e-2] * BATCHES + [1e-2 * 0.7] * BATCHES
 
 
+def test_a_callback_that_was_told_of_no_start_is_told_of_no_end():
+    class Refuse(Callback):
+        def on_fit_start(self, trainer):
+            raise ValueError("not this one")
+
+    before, behind = Record(), Record()
+    with pytest.raises(ValueError, match="not this one"):
+        make_trainer(callbacks=[before, Refuse(), behind]).fit(make_data(), epochs=1)
+    assert [call[0] for call in before.calls] == ["fit_start", "fit_end"]
+    assert behind.calls == []
+
+
+def test_every_callback_is_told_of_the_end_whatever_another_one_raises():
+    class Fail(Callback):
+        def on_fit_end(self, trainer):
+            raise ZeroDivisionError
+
+    record = Record()
+    with pytest.raises(ZeroDivisionError):
+        make_trainer(callbacks=[Fail(), record]).fit(make_data(), epochs=1)
+    assert record.calls[-1] == ("fit_end",)
+
+
 def test_fit_end_runs_after_an_error_too():
     class Fail(Callback):
         def on_batch_end(self, trainer, loss, lr, epoch, batch):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
+import shutil
+import stat
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +67,35 @@ def test_a_file_system_without_hard_links_keeps_the_previous_one_too(file, monke
     monkeypatch.setattr(os, "link", no_links)
     checkpoint.save(file, {}, {"number": 3})
     assert checkpoint.load(checkpoint.previous_of(file))[1] == META
+
+
+def test_a_copy_that_finds_no_room_leaves_nothing_behind(file, monkeypatch):
+    def no_links(source, target):
+        raise OSError("no hard links here")
+
+    def no_room(source, target):
+        Path(target).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(shutil, "copyfile", no_room)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        checkpoint.save(file, {}, {"number": 3})
+    assert sorted(os.listdir(file.parent)) == ["checkpoint.previous.safetensors", "checkpoint.safetensors"]
+    assert checkpoint.load(file)[1] == META
+
+
+def test_a_file_system_that_does_not_flush_folders_will_do(file, monkeypatch):
+    real = os.fsync
+
+    def files_alone(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", files_alone)
+    checkpoint.save(file, {}, {"number": 3})
+    assert checkpoint.load(file)[1] == {"number": 3}
 
 
 @pytest.mark.parametrize(

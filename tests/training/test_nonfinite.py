@@ -7,8 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from fastscratch import nn
-from fastscratch.training import Callback, NonFiniteLossError
+from fastscratch import losses, nn, optim
+from fastscratch.training import Callback, NonFiniteLossError, Trainer
 from fastscratch.training.nonfinite import find_origin
 from tiny_training import BATCHES, make_data, make_trainer
 
@@ -63,6 +63,13 @@ def test_a_validation_loss_counts_too():
 def test_an_absurd_learning_rate_is_caught_without_a_warning():
     with pytest.raises(NonFiniteLossError, match=r"learning rate 1e\+30"):
         make_trainer(schedule=None, lr=1e30).fit(make_data(), epochs=4)
+
+
+def test_a_network_that_nobody_evaluates_or_keeps_is_looked_at_too():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 3), seed=0)
+    trainer = Trainer(model, losses.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=1e42), batch_size=60)
+    with pytest.raises(NonFiniteLossError, match=r"the network is not finite in epoch 2, .*1\.weight"):
+        trainer.fit(make_data(), epochs=1)
 
 
 @pytest.fixture

@@ -1,9 +1,14 @@
 """A checkpoint belongs to a network with the same options of its layers, and to one precision."""
 
+import functools
+
 import pytest
 
-from fastscratch import nn
-from fastscratch.training import CheckpointError
+from fastscratch import losses, nn, optim
+from fastscratch.data.augment import Compose, HorizontalFlip, Rotation
+from fastscratch.data.normalization import Normalization
+from fastscratch.training import CheckpointError, Trainer
+from fastscratch.training.settings import describe
 from fastscratch_kernels import backends, get_num_threads, set_num_threads, use_backend, use_precision
 from tiny_training import make_data, make_trainer
 
@@ -81,3 +86,56 @@ def test_numpy_adds_up_in_another_order_on_other_threads(tmp_path):
                 make_trainer().resume(tmp_path / backend)
     finally:
         set_num_threads(before)
+
+
+def brighter(images, rng):
+    return images
+
+
+def flipped(images, rng):
+    return images[:, :, ::-1]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (HorizontalFlip(0.25), Rotation(30), r"augment: .*HorizontalFlip\(p=0\.25\), <function brighter>.*Rotation"),
+        (functools.partial(brighter), functools.partial(flipped), "augment: .*function brighter.*function flipped"),
+    ],
+)
+def test_another_augmentation_beside_a_function_is_another_run(tmp_path, first, second, message):
+    def trainer(part, **options):
+        augment = part if isinstance(part, functools.partial) else Compose((part, brighter))
+        assert "0x" not in describe(augment)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(192, 3), seed=0)
+        return Trainer(model, losses.CrossEntropyLoss(), optim.Adam(model.parameters()), augment=augment, **options)
+
+    fit(trainer(first, checkpoint=tmp_path))
+    with pytest.raises(CheckpointError, match=message):
+        trainer(second).resume(tmp_path)
+
+
+def test_an_optimizer_with_its_parameters_in_another_order_is_another_run(tmp_path):
+    def trainer(turn, **options):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(192, 3), seed=0)
+        return Trainer(model, losses.CrossEntropyLoss(), optim.Adam(turn(model.parameters())), **options)
+
+    fit(trainer(list, checkpoint=tmp_path))
+    with pytest.raises(CheckpointError, match=r"optimizer\.parameters: .*\['1\.bias', '1\.weight'\]"):
+        trainer(lambda parameters: parameters[::-1]).resume(tmp_path)
+
+
+def test_another_normalization_of_ones_own_is_another_run(tmp_path):
+    fit(make_trainer(checkpoint=tmp_path))
+    with pytest.raises(CheckpointError, match="normalization: checkpoint has"):
+        make_trainer(normalization=Normalization([0.0] * 3, [1.0] * 3)).resume(tmp_path)
+
+
+def test_a_run_keeps_its_config_when_it_is_resumed_without_one(tmp_path):
+    fit(make_trainer(config={"a": 1}, checkpoint=tmp_path))
+    without = make_trainer(checkpoint=tmp_path)
+    without.resume(tmp_path)
+    without.fit(make_data(), make_data(20, seed=1), epochs=2)
+    make_trainer(config={"a": 1}).resume(tmp_path)
+    with pytest.raises(CheckpointError, match="a: checkpoint has 1, this run has 2"):
+        make_trainer(config={"a": 2}).resume(tmp_path)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from fastscratch.training import Callback, TrainingInterrupted
+from fastscratch.training import Callback, TrainingInterrupted, checkpoint
 from fastscratch.training.signals import SignalWatch
 from tiny_training import make_data, make_trainer, state_of
 
@@ -68,6 +68,26 @@ def test_a_signal_during_evaluation_ends_it_and_the_evaluation_is_made_up_for(tm
     resumed.fit(data, valid, epochs=2)
     undisturbed.fit(data, valid, epochs=2)
     assert state_of(resumed) == state_of(undisturbed)
+
+
+@pytest.mark.parametrize("hook", ["on_fit_start", "on_fit_end"])
+@pytest.mark.parametrize("epochs_left", [0, 1])
+def test_a_signal_while_callbacks_begin_or_end_counts(tmp_path, hook, epochs_left):
+    trainer = make_trainer(checkpoint=tmp_path)
+    trainer.fit(make_data(), epochs=1)
+    callback = Callback()
+    setattr(callback, hook, lambda trainer: os.kill(os.getpid(), signal.SIGTERM))
+    trainer.callbacks.append(callback)
+    with pytest.raises(TrainingInterrupted, match="stopped by SIGTERM; resume from"):
+        trainer.fit(make_data(), epochs=1 + epochs_left)
+
+
+def test_a_stop_right_after_a_checkpoint_leaves_an_older_one_beside_it(tmp_path):
+    trainer = make_trainer(checkpoint=tmp_path, checkpoint_every=3, callbacks=[Send(6, signal.SIGINT)])
+    with pytest.raises(TrainingInterrupted):
+        trainer.fit(make_data(), epochs=1)
+    files = tmp_path / "checkpoint.safetensors", tmp_path / "checkpoint.previous.safetensors"
+    assert [checkpoint.load(file)[1]["position"]["step"] for file in files] == [6, 3]
 
 
 def test_a_second_ctrl_c_aborts_at_once(tmp_path):

@@ -12,7 +12,7 @@ from fastscratch.data.augment import AUGMENTATIONS, GaussianBlur
 from fastscratch.data.dataset import ImageDataset
 from fastscratch.data.loader import Loader
 from fastscratch.data.normalization import Normalization
-from fastscratch.training import Callback, CheckpointError, Trainer
+from fastscratch.training import Callback, CheckpointError, EarlyStopping, Trainer
 from tiny_training import BATCHES, make_data, make_trainer, state_of
 
 
@@ -128,6 +128,39 @@ def test_a_second_fit_on_other_data_is_refused():
     message = r"training data: the fit before has arrays \(60 images, fingerprint \w{16}\), this run has arrays \(61 i"
     with pytest.raises(ValueError, match=message):
         trainer.fit(make_data(61), epochs=2)
+
+
+def test_a_refused_fit_can_be_made_up_for_with_other_data():
+    trainer = make_trainer(callbacks=[EarlyStopping()])
+    with pytest.raises(ValueError, match="no validation data"):
+        trainer.fit(make_data(61), epochs=1)
+    trainer.fit(make_data(), make_data(20, seed=1), epochs=1)
+    undisturbed = make_trainer(callbacks=[EarlyStopping()])
+    undisturbed.fit(make_data(), make_data(20, seed=1), epochs=1)
+    assert state_of(trainer) == state_of(undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("layers", "count", "batch_size", "is_refused"),
+    [
+        ([nn.Conv2d(3, 3, 8), nn.BatchNorm2d(3), nn.Flatten()], 61, 4, True),
+        ([nn.Conv2d(3, 3, 8), nn.Residual(nn.BatchNorm2d(3)), nn.Flatten()], 61, 4, True),
+        ([nn.Conv2d(3, 3, 8), nn.BatchNorm2d(3), nn.Flatten()], 62, 4, False),
+        ([nn.Conv2d(3, 3, 8), nn.BatchNorm2d(3), nn.Flatten()], 4, 1, True),
+        ([nn.Conv2d(3, 3, 7), nn.BatchNorm2d(3), nn.MaxPool2d(2), nn.Flatten()], 61, 4, False),
+    ],
+)
+def test_a_last_batch_of_one_image_is_refused_where_batch_norm_sees_one_pixel(layers, count, batch_size, is_refused):
+    model = nn.Sequential(*layers, seed=0)
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    trainer = Trainer(model, losses.CrossEntropyLoss(), optimizer, batch_size=batch_size)
+    if is_refused:
+        message = rf"has one image \({count} images, batch_size {batch_size}\), and of that BatchNorm2d"
+        with pytest.raises(ValueError, match=message):
+            trainer.fit(make_data(count), epochs=1)
+        assert trainer.state.step == 0
+    else:
+        assert len(trainer.fit(make_data(count), epochs=1)) == 1
 
 
 def test_another_name_is_not_other_data():
