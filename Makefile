@@ -9,7 +9,7 @@ ARGS   ?=
 # The table against PyTorch in less than five minutes
 BENCH_QUICK = --rows baseline-4,baseline-32,baseline-128,vgg-32,vgg-32-fast --backends cython,numba --rounds 5 --seconds 0.3
 # How long each op is timed by `make bench`
-BENCH_OPS ?= --benchmark-max-time=0.2 --benchmark-columns=min,median,rounds --benchmark-group-by=group
+BENCH_OPS ?= --benchmark-max-time=0.15 --benchmark-columns=min,median,rounds --benchmark-group-by=group
 
 BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -89,7 +89,7 @@ experiments-report: $(VENV)/installed-dev  ## Make all tables, figures and pages
 # A script that fails is told at the end: the others are measured all the same, and the pages filled from what there is.
 bench: $(VENV)/installed-dev  ## Measure everything against PyTorch, 45 minutes (leave the machine alone meanwhile)
 	@failed=; measure() { echo "$$*"; "$$@" || failed="$$failed $$*;"; }; \
-	for script in vs_torch.py "vs_torch.py --layers"; do measure $(BIN)/python benchmarks/$$script; done; \
+	for script in vs_torch.py "vs_torch.py --layers" "vs_torch.py --compile"; do measure $(BIN)/python benchmarks/$$script; done; \
 	measure $(BIN)/python -m pytest benchmarks/bench_ops.py --timeout=0 $(BENCH_OPS); \
 	for script in bench_step bench_data roofline ladder scaling; do measure $(BIN)/python benchmarks/$$script.py; done; \
 	$(BIN)/python benchmarks/report.py; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }

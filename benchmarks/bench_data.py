@@ -3,8 +3,9 @@
     python benchmarks/bench_data.py
 
 A call is an epoch of random 8-bit images in batches: shuffled, augmented, normalized to float32. fastscratch transforms
-whole batches, in a thread of its own where there is an augmentation. A DataLoader does so, here or in worker processes,
-where nothing is random; augmented images are transformed one by one, for torchvision draws once a call.
+whole batches, in a thread of its own where there is something to augment. A DataLoader does so, here or in worker
+processes, where nothing is random; augmented images are transformed one by one, for torchvision draws once a call.
+Beside it stands PyTorch without torchvision, gathering, mirroring and shifting whole batches by index.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from contest import QUICK, Contestant, Pace, as_row, compete, fastscratch_contes
 from record import section, settings_of
 
 AUGMENTATIONS = ("none", "flip-crop", "report")
+INDEXED = ("none", "flip-crop")
+"""What `batches_torch.py` does, which neither rotates nor blurs."""
+BY_INDEX = "torch, batches by index"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class Options:
     rounds : int
         Rounds; the median counts.
     seconds : float
-        What a round of the first loader should take; it takes at least an epoch.
+        What a round of each loader should take; it takes at least an epoch.
     out : str
         Results file; by default benchmarks/results/CPU-DATE-COMMIT.json.
     quick : bool
@@ -65,6 +69,7 @@ def run(options: Options) -> int:
     contestants = [
         _torch("torch, in the process", 0),
         _torch(f"torch, workers: {threads}", threads),
+        _torch(BY_INDEX, None),
         fastscratch_contestant("auto"),
     ]
     with section("data", settings_of(options) | {"threads": threads}, options.out) as results:
@@ -73,7 +78,8 @@ def run(options: Options) -> int:
             for name in names:
                 tell(f"augmentation {name}")
                 task = {"kind": "loading", "augment": name, "batch": options.batch, "count": images}
-                measured = compete(processes, task, pace)
+                some = [one for one in processes if one.contestant.name != BY_INDEX or name in INDEXED]
+                measured = compete(some, task, pace, own_calls=True)
                 row = as_row(measured)
                 served = images // options.batch * options.batch
                 what = {"augmentation": name, "batch": options.batch, "images": served, "threads": threads}
@@ -85,7 +91,7 @@ def run(options: Options) -> int:
     return 0
 
 
-def _torch(name: str, workers: int) -> Contestant:
+def _torch(name: str, workers: int | None) -> Contestant:
     return Contestant(name, {"engine": "torch", "layout": "contiguous", "workers": workers})
 
 

@@ -39,6 +39,12 @@ NOT_IN_JAX = frozenset(key(shape) for shape in FLAT if shape.op != "log_softmax"
 TOLERANCE = {"float32": 1e-4, "float64": 1e-11}
 """Largest difference from the NumPy kernels, relative to the largest number."""
 
+PEAK = {"float32": ("share_of_sgemm", "flops"), "float64": ("share_of_dgemm", "flops_float64")}
+"""What the operations of a dtype are held to: the share's name, and that of the limit."""
+
+WRITTEN_EVERY = 100
+"""Rows between two writes of the results file: a disk disturbs."""
+
 
 def _engine(name: str) -> Any:
     """Return an engine; skip where it is not installed."""
@@ -129,15 +135,20 @@ def bench_op(
     stats = benchmark.stats.stats
     rates = {
         "gflops": work["flops"] / stats.median / 1e9,
-        "share_of_sgemm": work["flops"] / stats.median / limits.measure(threads, quick)["flops"],
+        PEAK[dtype][0]: work["flops"] / stats.median / limits.measure(threads, quick)[PEAK[dtype][1]],
         "share_of_bandwidth": work["bytes"] / stats.median / limits.measure(threads, quick)["bytes"],
     }
     benchmark.extra_info.update(rates)
     what = {"shape": name, "pass": way, "dtype": dtype, "median": stats.median, "least": stats.min}
-    results.data["rows"].append(what | dict(benchmark.extra_info))  # written at the end: a disk would disturb
+    rows = results.data["rows"]
+    rows.append(what | dict(benchmark.extra_info))
+    if len(rows) % WRITTEN_EVERY == 0:
+        results.write()
 
 
 def _work(shape: AnyShape, batch: int, dtype: str, backward: bool) -> dict[str, int]:
     """Return the operations of the dense algorithm, and the bytes that have to move."""
-    scale = np.dtype(dtype).itemsize // 4
-    return {"flops": shape.flops(batch, backward), "bytes": scale * shape.bytes(batch, backward)}
+    return {
+        "flops": shape.flops(batch, backward),
+        "bytes": shape.bytes(batch, backward, np.dtype(dtype).itemsize),
+    }

@@ -4,29 +4,45 @@
     make bench-compare BASE=main~5
 
 Each commit gets a worktree and its own build. Three processes do the same steps in turn: the base, the base once more,
-and the other commit. What the base loses against itself is noise; a slow-down counts where it is beyond that.
+and the other commit; several times they are started anew. What the base loses against itself is noise; a slow-down
+counts where it is beyond that.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from console import BACKENDS, chosen, chosen_one, main, table, tell, thread_count
-from contest import QUICK, Contestant, Pace, compete, fastscratch_contestant, started
+from contest import (
+    QUICK,
+    TOLERANCES,
+    Contestant,
+    EngineError,
+    Pace,
+    Process,
+    compete,
+    fastscratch_contestant,
+    started,
+)
 from networks import STEPS
 from record import section, settings_of
 
 ROOT = Path(__file__).resolve().parents[1]
 RESAMPLES = 4000
 CONFIDENCE = 0.95
+"""Of all rows together: each of them has so much more that one by luck in twenty comparisons is called slower."""
+STARTS = 7
+"""How often the processes of a row are started anew."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,7 +62,7 @@ class Options:
     threads : int or None
         None takes every core this process may use.
     rounds : int
-        Rounds; medians over them are compared.
+        Rounds of each row, of all starts together; medians over them are compared.
     seconds : float
         What a round of the base should take.
     out : str
@@ -78,12 +94,27 @@ class Interval:
         return f"{self.median:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def bootstrap(ratios: Sequence[float] | np.ndarray, seed: int = 0) -> Interval:
-    """Return the median of `ratios` and, from resampled medians, its interval."""
-    values = np.asarray(ratios, float)
-    picks = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = np.quantile(np.median(values[picks], axis=1), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(float(np.median(values)), float(low), float(high))
+def bootstrap(starts: Sequence[Any] | np.ndarray, seed: int = 0, confidence: float = CONFIDENCE) -> Interval:
+    """Return the median of ratios and, from resampled medians, its interval.
+
+    Parameters
+    ----------
+    starts : sequence of float, or of sequences of float
+        A ratio, or those of all rounds, for each time that the processes were started. Starts are drawn first, then
+        rounds of each: what lies between two processes, such as where their arrays lie, is not seen by rounds alone.
+    seed : int
+        Of the drawing.
+    confidence : float
+        Of the interval.
+    """
+    groups = [np.atleast_1d(np.asarray(one, float)) for one in starts]
+    rng = np.random.default_rng(seed)
+    medians = []
+    for _ in range(RESAMPLES):
+        drawn = [groups[i] for i in rng.integers(0, len(groups), len(groups))]
+        medians.append(np.median(np.concatenate([rng.choice(one, len(one)) for one in drawn])))
+    low, high = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(np.median(np.concatenate(groups))), float(low), float(high))
 
 
 def is_slower(change: Interval, noise: Interval) -> bool:
@@ -104,6 +135,7 @@ def run(options: Options) -> int:
     threads = thread_count(options.threads)
     pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
     commits = {"base": _commit(options.base), "head": _commit(options.head)}
+    confidence = 1 - (1 - CONFIDENCE) / len(names)
     slower = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -112,8 +144,11 @@ def run(options: Options) -> int:
         with section("compare", settings, options.out) as results:
             lines = []
             for name in names:
-                tell(name)
-                change, noise, measured = _measure(name, backend, trees, threads, pace)
+                try:
+                    change, noise, measured = _measure(name, backend, trees, threads, pace, confidence)
+                except EngineError as error:
+                    results.fail(name, error)
+                    continue
                 if is_slower(change, noise):
                     slower.append(name)
                 verdict = "SLOWER" if name in slower else "faster" if is_faster(change, noise) else "as fast"
@@ -122,12 +157,12 @@ def run(options: Options) -> int:
                 lines.append((name, change, noise, verdict))
             print(f"time of {commits['head'][:9]} / time of {commits['base'][:9]}, {backend}, threads: {threads}")
             table(("step", "head / base", "base / base", ""), lines)
-    return int(bool(slower))
+    return int(bool(slower or results.failures))
 
 
 def _measure(
-    name: str, backend: str, trees: dict[str, Path], threads: int, pace: Pace
-) -> tuple[Interval, Interval, dict[str, list[float]]]:
+    name: str, backend: str, trees: dict[str, Path], threads: int, pace: Pace, confidence: float
+) -> tuple[Interval, Interval, list[dict[str, list[float]]]]:
     step = STEPS[name]
 
     def contestant(label: str, tree: Path) -> Contestant:
@@ -138,11 +173,30 @@ def _measure(
     sides = {"base": trees["base"], "again": trees["base"], "head": trees["head"]}
     contestants = [contestant(label, tree) for label, tree in sides.items()]
     task = {"kind": "training", "network": step.network, "batch": step.batch, "count": 2048}
-    with started(contestants, threads) as processes:
-        measured = {label: one.seconds for label, one in compete(processes, task, pace).items()}
-    rounds = min(map(len, measured.values()))  # a slow side may have left early
-    change, noise = (np.divide(measured[side][:rounds], measured["base"][:rounds]) for side in ("head", "again"))
-    return bootstrap(change), bootstrap(noise), measured
+    starts = 1 if pace == QUICK else STARTS
+    pace = dataclasses.replace(pace, rounds=math.ceil(pace.rounds / starts))
+    measured: list[dict[str, list[float]]] = []
+    for turn in range(starts):
+        tell(f"{name}, start {turn + 1} of {starts}")
+        first = turn % len(contestants)
+        with started(contestants[first:] + contestants[:first], threads) as processes:
+            for process in processes:
+                _check_tree(process, sides[process.contestant.name])
+            found = compete(processes, task, pace, tolerance=TOLERANCES[step.precision])
+        rounds = min(len(one.seconds) for one in found.values())  # a slow side may have left early
+        measured.append({label: found[label].seconds[:rounds] for label in sides})
+    change, noise = (
+        bootstrap([np.divide(one[side], one["base"]) for one in measured], confidence=confidence)
+        for side in ("head", "again")
+    )
+    return change, noise, measured
+
+
+def _check_tree(process: Process, tree: Path) -> None:
+    """Raise EngineError unless a process has its commit's code."""
+    file = Path(process.ask(do="where")["file"])
+    if not file.resolve().is_relative_to(tree.resolve()):
+        raise EngineError(f"{process.contestant.name} imported {file}, which is not in {tree}")
 
 
 def _commit(name: str) -> str:

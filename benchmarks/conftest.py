@@ -7,7 +7,7 @@ case runs once, as a test.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -17,6 +17,9 @@ for name in HANDICAPS:
     os.environ.pop(name, None)  # before BLAS is loaded, which reads them then
 
 from record import Section, machine, section  # noqa: E402
+
+DESELECTED: pytest.StashKey[int] = pytest.StashKey()
+OPENED: pytest.StashKey[Section] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,6 +42,26 @@ def results(request: pytest.FixtureRequest) -> Iterator[Section | None]:
         return
     config = request.config
     quick = config.getoption("--quick")
-    some = bool(config.option.keyword) or any("::" in argument for argument in config.args)
+    some = config.stash.get(DESELECTED, 0) > 0 or any("::" in argument for argument in config.args)
     with section("ops", {"quick": quick, "part": quick or some}, config.getoption("--results")) as opened:
+        config.stash[OPENED] = opened
         yield opened
+        session = request.session
+        opened.is_stopped = bool(session.exitstatus or session.shouldstop or session.shouldfail)
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Note that not everything is measured."""
+    if items:
+        stash = items[0].config.stash
+        stash[DESELECTED] = stash.get(DESELECTED, 0) + len(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep in the results file what could not be measured, and why."""
+    report = yield
+    opened = item.config.stash.get(OPENED, None)
+    if report.failed and opened is not None:
+        opened.failures.append(f"{item.name}: {str(report.longrepr).strip().splitlines()[-1]}")
+    return report

@@ -25,6 +25,9 @@ MOST_CALLS = 20_000
 TOLERANCE = 2e-3
 """How far results of two engines may lie apart, relative to their size."""
 
+TOLERANCES = {"": TOLERANCE, "fast": 5 * TOLERANCE}
+"""The same for the losses of first steps, by precision."""
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTSCRATCH_NUM_THREADS")
 # With these set for another processor, BLAS may run at half its speed.
 HANDICAPS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
@@ -93,15 +96,16 @@ class Measured:
     ----------
     seconds : list of float
         Mean seconds of a call in each round.
-    first_seconds : float
-        The first call, with whatever is compiled or allocated then.
+    first_seconds : float or None
+        The first call, with whatever is compiled or allocated then; None where nothing was called to compare.
     imported, peak : float
-        Resident memory in MiB after the imports, and at its highest.
+        Resident memory in MiB after the engine's own imports, and at its highest.
     import_seconds : float
+        Of the engine alone: PyTorch's without this project, from which its process takes weights.
     """
 
     seconds: list[float] = field(default_factory=list)
-    first_seconds: float = math.nan
+    first_seconds: float | None = None
     imported: float = math.nan
     peak: float = math.nan
     import_seconds: float = math.nan
@@ -231,6 +235,7 @@ def compete(
     *,
     tolerance: float = TOLERANCE,
     calls: int | None = None,
+    own_calls: bool = False,
 ) -> dict[str, Measured]:
     """Let the processes do the same task in turn.
 
@@ -245,6 +250,8 @@ def compete(
         How far results may lie apart, relative to the size of the first one's; losses or norms and weighted sums.
     calls : int, optional
         Calls of a round; by default so many that the first contestant takes ``pace.seconds``.
+    own_calls : bool
+        Whether each contestant gets so many calls that it takes ``pace.seconds``: for calls that are all alike.
 
     Returns
     -------
@@ -265,15 +272,19 @@ def compete(
     for process, check in zip(processes, checks, strict=True):
         _compare(process.contestant.name, check, processes[0].contestant.name, checks[0], tolerance)
 
-    once = processes[0].ask(do="time", calls=1)["seconds"]
-    if calls is None:
-        calls = min(MOST_CALLS, math.ceil(pace.seconds / once))
+    once = {process.contestant.name: math.nan for process in processes}
+    for process in processes if own_calls else processes[:1]:
+        once[process.contestant.name] = process.ask(do="time", calls=1)["seconds"]
+    first = once[processes[0].contestant.name]
     for turn in range(pace.rounds):
         for place in range(len(processes)):
             process = processes[(turn + place) % len(processes)]
             mine = measured[process.contestant.name]
-            if sum(mine.seconds) * calls < pace.budget:
-                mine.seconds.append(process.ask(do="time", calls=calls, wake=once < LONG)["seconds"])
+            expected = once[process.contestant.name] if own_calls else first
+            count = calls or min(MOST_CALLS, math.ceil(pace.seconds / expected))
+            if sum(mine.seconds) * count < pace.budget:
+                is_short = (mine.seconds[-1] if mine.seconds else expected) < LONG
+                mine.seconds.append(process.ask(do="time", calls=count, wake=is_short)["seconds"])
     for process in processes:
         mine, memory = measured[process.contestant.name], process.ask(do="memory")
         mine.imported, mine.peak, mine.import_seconds = (memory[k] for k in ("imported", "peak", "import_seconds"))

@@ -86,9 +86,9 @@ class FastscratchEngine:
         result = lambda: [] if augment != "none" else moments(loader.epoch(0))  # noqa: E731
         return Task(lambda: exhaust(loader.epoch(next(epochs))), result)
 
-    def learner(self, model: str, seed: int) -> Learner:
-        """Return a network that learns from batches."""
-        return Learner(model, seed)
+    def learner(self, model: str, seed: int, images: np.ndarray | None = None) -> Learner:
+        """Return a network that learns from batches, and that was shown `images` before where some are given."""
+        return Learner(model, seed, images)
 
     def op(self, shape: AnyShape, batch: int, dtype: str = "float32", backward: bool = False) -> Task:
         """Return one op alone, with arrays made anew by each call as layers do it."""
@@ -115,8 +115,10 @@ def _nothing(*arguments: Any, **options: Any) -> None:
 class Learner:
     """A network, its loss and Adam."""
 
-    def __init__(self, model: str, seed: int) -> None:
+    def __init__(self, model: str, seed: int, images: np.ndarray | None = None) -> None:
         self._model = models.build(model, IMAGE_SHAPE, CLASSES, seed=seed)
+        if images is not None:
+            self._model.adapt(images)
         self._criterion = losses.CrossEntropyLoss()
         self._optimizer = optim.Adam(self._model.parameters(), lr=0)
 

@@ -6,11 +6,12 @@ in, `index_select` to gather a batch; ops alone are called below autograd, so th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import torch
+from batches_torch import IndexedBatches, affine, shifted
 from loading import exhaust, moments
 from networks import CLASSES, IMAGE_SHAPE, NETWORKS, random_images, torch_twin
 from shapes import LEVEL_MEAN, LEVEL_STD, AnyShape, Conv, Dense, Flat, Norm, Patches, inputs
@@ -36,11 +37,11 @@ class TorchEngine:
         How images and filters lie in memory.
     compiled : bool
         Whether networks go through `torch.compile`.
-    workers : int
-        Processes of a DataLoader; 0 loads in this one.
+    workers : int or None
+        Processes of a DataLoader; 0 loads in this one, None without a DataLoader, whole batches by index.
     """
 
-    def __init__(self, layout: str, compiled: bool = False, workers: int = 0) -> None:
+    def __init__(self, layout: str, compiled: bool = False, workers: int | None = 0) -> None:
         torch.set_flush_denormal(True)  # before any thread is made, so that all of them have it
         self.layout, self.compiled, self.workers = layout, compiled, workers
 
@@ -108,19 +109,22 @@ class TorchEngine:
         return batch if self.layout == "contiguous" else batch.permute(0, 3, 1, 2)
 
     def loading(self, augment: str, batch: int, count: int) -> Task:
-        """Return epochs of a DataLoader with torchvision's transforms."""
-        from loading_torch import loader
+        """Return epochs of a DataLoader with torchvision's transforms, or of batches by index."""
+        if self.workers is None:
+            served: Iterable[tuple[torch.Tensor, torch.Tensor]] = IndexedBatches(augment, batch, count)
+        else:
+            from loading_torch import loader
 
-        served = loader(augment, batch, count, self.workers)
+            served = loader(augment, batch, count, self.workers)
 
         def result() -> list[np.ndarray]:
             return [] if augment != "none" else moments((images.numpy(), labels) for images, labels in served)
 
         return Task(lambda: exhaust(served), result)
 
-    def learner(self, model: str, seed: int) -> Learner:
-        """Return a network that learns from batches."""
-        return Learner(model, seed, FORMATS[self.layout])
+    def learner(self, model: str, seed: int, images: np.ndarray | None = None) -> Learner:
+        """Return a network that learns from batches, and that was shown `images` before where some are given."""
+        return Learner(model, seed, FORMATS[self.layout], images)
 
     def op(self, shape: AnyShape, batch: int, dtype: str = "float32", backward: bool = False) -> Task:
         """Return one op alone."""
@@ -146,12 +150,21 @@ class TorchEngine:
 class Learner:
     """A network, its loss and Adam, from the same weights as fastscratch's of the same name and seed."""
 
-    def __init__(self, model: str, seed: int, memory_format: torch.memory_format) -> None:
+    def __init__(
+        self, model: str, seed: int, memory_format: torch.memory_format, images: np.ndarray | None = None
+    ) -> None:
         self._format = memory_format
-        twin = torch_twin(models.build(model, IMAGE_SHAPE, CLASSES, seed=seed))
-        self._model = twin.to(memory_format=memory_format)
+        ours = models.build(model, IMAGE_SHAPE, CLASSES, seed=seed)
+        if images is not None:
+            ours.adapt(images)
+        self._model = torch_twin(ours).to(memory_format=memory_format)
         self._criterion = torch.nn.CrossEntropyLoss()
-        self._optimizer = torch.optim.Adam(self._model.parameters(), lr=0.0, fused=True)
+        scales = {name: parameter.lr_scale for name, parameter in ours.named_parameters()}
+        groups: dict[float, list[torch.nn.Parameter]] = {}
+        for name, parameter in self._model.named_parameters():
+            groups.setdefault(scales[name], []).append(parameter)
+        how: list[dict[str, Any]] = [{"params": group, "scale": scale} for scale, group in groups.items()]
+        self._optimizer = torch.optim.Adam(how, lr=0.0, fused=True)
 
     def _tensor(self, images: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=self._format)
@@ -160,7 +173,7 @@ class Learner:
         """Take one step on normalized images (N, H, W, C)."""
         self._model.train()
         for group in self._optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["scale"]
         self._optimizer.zero_grad(set_to_none=True)
         self._criterion(self._model(self._tensor(images)), torch.from_numpy(labels)).backward()
         self._optimizer.step()
@@ -194,19 +207,10 @@ def _flat(shape: Flat, t: dict[str, torch.Tensor], backward: bool) -> Callable[[
         moments = [t["m"]], [t["v"]]
         return lambda: (torch._fused_adam_([x], [t["grad"]], *moments, [], step, **how), x, t["m"], t["v"])[1:]
     if shape.op == "look_up_levels":
-        dtype = t["table"].dtype
-        return lambda: x.to(dtype).div_(255).sub_(LEVEL_MEAN).div_(LEVEL_STD)
-    reach, size = 4, shape.sizes[0]
-    at, channels = torch.arange(size), torch.arange(x.shape[1])[:, None, None]
-    images = torch.arange(len(x))[:, None, None, None]
-
-    def cropped() -> torch.Tensor:
-        padded = torch.nn.functional.pad(x, [reach] * 4)
-        rows = t["tops"][:, None] + reach + at  # (N, H)
-        columns = t["lefts"][:, None] + reach + torch.where(t["mirrored"][:, None] != 0, size - 1 - at, at)  # (N, W)
-        return padded[images, channels, rows[:, None, :, None], columns[:, None, None, :]]
-
-    return cropped
+        mean, std = torch.tensor([LEVEL_MEAN, LEVEL_STD], dtype=torch.float64)
+        normalized = affine(mean, std, t["table"].dtype)
+        return lambda: normalized(x)
+    return lambda: shifted(x, t["tops"], t["lefts"], t["mirrored"])
 
 
 def _forward(shape: AnyShape, t: dict[str, torch.Tensor]) -> Callable[[], Any]:

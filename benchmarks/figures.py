@@ -87,7 +87,7 @@ def epoch_time(rows: Rows, images: int = 50_000) -> Figure:
     axes.margins(x=0.12)
     network = {"baseline": "the report's CNN"}.get(rows[0]["network"], rows[0]["network"])
     _frame(axes, "images in a batch", f"seconds for {images:,} images", "")
-    axes.set_title(f"Training {network}: one epoch", fontsize=11, loc="left", pad=26)
+    axes.set_title(f"Training {network}: time of a step, times the steps of an epoch", fontsize=11, loc="left", pad=26)
     axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=len(lines))
     return figure
 

@@ -14,6 +14,8 @@ from fastscratch.data import Loader, Normalization
 from fastscratch.data.augment import AUGMENTATIONS
 
 EXAMINED_AT_ONCE = 250
+SHOWN = 5000
+"""Training images, about, that a network is shown before."""
 
 
 def learn(
@@ -52,7 +54,10 @@ def learn(
     train, test = (part.subset(np.arange(0, len(part), subsample)) for part in data.load(dataset))
     normalization = Normalization.from_images(train.images)
     loader = Loader(train, batch, seed=seed, augment=AUGMENTATIONS[augment](), normalization=normalization)
-    learner = engine.learner(model, seed)
+    some = normalization.apply(train.images[:: max(1, len(train) // SHOWN)])
+    warm, learner = (engine.learner(model, seed, some) for _ in range(2))
+    with contextlib.closing(loader.epoch(0)) as batches:
+        warm.train(*next(batches), lr)  # whatever is compiled or allocated at a first step
     steps, step, seconds = epochs * len(loader), 0, 0.0
     history = []
     for epoch in range(epochs):

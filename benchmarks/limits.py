@@ -61,7 +61,7 @@ def memory_bandwidth(threads: int, *, numbers: int = NUMBERS, repeats: int = 5) 
 
 @functools.cache
 def measure(threads: int, quick: bool = False) -> dict[str, float]:
-    """Return ``flops`` and ``bytes`` a second that so many threads reach, measured in a process of its own."""
+    """Return what so many threads reach in a process of its own: ``flops``, ``flops_float64``, ``bytes`` a second."""
     command = [sys.executable, str(Path(__file__).resolve()), *(["--quick"] if quick else [])]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment(threads))
     result: dict[str, float] = json.loads(done.stdout)
@@ -71,8 +71,10 @@ def measure(threads: int, quick: bool = False) -> dict[str, float]:
 if __name__ == "__main__":
     small = "--quick" in sys.argv[1:]
     n_threads = get_num_threads()
+    product = {"size": 256 if small else 1024, "repeats": 1 if small else 10}
     found = {
-        "flops": matmul_peak(size=256 if small else 1024, repeats=1 if small else 10),
+        "flops": matmul_peak(**product),
+        "flops_float64": matmul_peak(**product, dtype=np.float64),
         "bytes": memory_bandwidth(n_threads, numbers=NUMBERS >> (4 if small else 0), repeats=1 if small else 5),
     }
     print(json.dumps(found))

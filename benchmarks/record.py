@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import importlib.metadata
+import importlib.util
 import json
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ VARIABLES = re.compile(
 )
 BUSY = 0.1
 """Share of the machine that others may use before a warning says so."""
+
+UNDER_WAY = ", under way"
+"""Behind the name of a section that does not yet take the place of a complete one."""
 
 WHOLE = ("out", "layers", "compile")
 """Options with which a script still measures all that its tables show; with any other it measures a part."""
@@ -57,6 +61,7 @@ def machine() -> dict[str, Any]:
         "isa": isa(),
         "backends": backends(),
         "versions": versions,
+        "torch_cuda": _torch_cuda(),
         "built_by": built_by(),
         "environment": {name: value for name, value in sorted(os.environ.items()) if VARIABLES.match(name)},
         "commit": _git("rev-parse", "--short=9", "HEAD") or None,
@@ -65,32 +70,68 @@ def machine() -> dict[str, Any]:
     }
 
 
-def default_path(described: dict[str, Any]) -> Path:
-    """Return ``results/<cpu>-<date>-<commit>.json``."""
+def _torch_cuda() -> str | None:
+    """Return the CUDA version that PyTorch was built for, whose libraries it loads without a GPU, too."""
+    found = importlib.util.find_spec("torch")
+    folders = found.submodule_search_locations if found else None
+    try:
+        text = Path(folders[0], "version.py").read_text() if folders else ""
+    except OSError:
+        return None
+    version = re.search(r"^cuda(?:: [^=]+)? = '([^']+)'", text, re.MULTILINE)
+    return version[1] if version else None
+
+
+def default_path(described: dict[str, Any], *, is_part: bool = False) -> Path:
+    """Return ``results/<cpu>-<date>-<commit>.json``; parts and quick runs get a file of their own."""
     words = f"{described['cpu']} {described['isa'] or ''}".lower()
     cpu = "-".join(re.findall(r"[a-z0-9]+", words))
-    return RESULTS / f"{cpu}-{described['date']}-{described['commit'] or 'unknown'}.json"
+    end = "-part" if is_part else ""
+    return RESULTS / f"{cpu}-{described['date']}-{described['commit'] or 'unknown'}{end}.json"
 
 
 def busy(seconds: float = 0.5) -> float | None:
     """Return the share of all cores that was in use while this process slept, None where that cannot be told."""
+    others = _Others()
+    time.sleep(seconds)
+    return others.share()
 
-    def times() -> tuple[int, int]:
-        values = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
-        return sum(values), values[3] + values[4]  # all; idle and waiting for a disk
 
-    try:
-        before = times()
-        time.sleep(seconds)
-        after = times()
-    except OSError:
-        return None
-    total = after[0] - before[0]
-    return 1 - (after[1] - before[1]) / total if total else 0.0
+class _Others:
+    """The share of the machine that was not used by this process and the children it has waited for."""
+
+    def __init__(self) -> None:
+        self._before = self._times()
+
+    def share(self) -> float | None:
+        """Return the share since this was made, None where that cannot be told."""
+        after = self._times()
+        if self._before is None or after is None:
+            return None
+        total, used, own = (b - a for a, b in zip(self._before, after, strict=True))
+        return min(1.0, max(0.0, (used - own) / total)) if total > 0 else 0.0
+
+    @staticmethod
+    def _times() -> tuple[float, float, float] | None:
+        """Return seconds since the start of all cores: all of them, those in use, those of this process."""
+        try:
+            values = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+        except OSError:
+            return None
+        tick = os.sysconf("SC_CLK_TCK")
+        idle = values[3] + values[4]  # and waiting for a disk
+        return sum(values) / tick, (sum(values) - idle) / tick, sum(os.times()[:4])
+
+
+def is_complete(part: Mapping[str, Any]) -> bool:
+    """Return whether a section was measured to its end; older files tell by the load after it."""
+    return bool(part.get("complete", "load_after" in part))
 
 
 class Section:
     """One script's part of a results file, written after each row so that a stop loses nothing.
+
+    A complete section of the same name stays in the file until this one is complete, too.
 
     Parameters
     ----------
@@ -104,10 +145,31 @@ class Section:
 
     def __init__(self, name: str, settings: dict[str, Any], path: str = "") -> None:
         self.machine = machine()
-        self.path = Path(path) if path else default_path(self.machine)
+        is_part = bool(settings.get("quick") or settings.get("part"))
+        self.path = Path(path) if path else default_path(self.machine, is_part=is_part)
         self.name = name
         self.failures: list[str] = []
-        self.data: dict[str, Any] = {"settings": settings, "rows": [], "failures": self.failures}
+        self.is_stopped = False
+        self.data: dict[str, Any] = {
+            "settings": settings,
+            "machine": self.machine,
+            "complete": False,
+            "rows": [],
+            "failures": self.failures,
+        }
+
+    def take_up(self) -> list[dict[str, Any]]:
+        """Take over and return the rows of a stopped measurement with the same settings at the same commit."""
+        kept = load(self.path).get("sections", {}) if self.path.exists() else {}
+        for name in (self.name + UNDER_WAY, self.name):
+            part = kept.get(name)
+            if part and not is_complete(part) and all(
+                (part["settings"] == self.data["settings"], _code(part.get("machine")) == _code(self.machine))
+            ):
+                self.data["rows"] = part["rows"]
+                break
+        rows: list[dict[str, Any]] = self.data["rows"]
+        return rows
 
     def add(self, row: dict[str, Any]) -> None:
         """Add a row and write the file."""
@@ -122,11 +184,21 @@ class Section:
 
     def write(self) -> None:
         """Put this section into the file; the other sections stay."""
-        whole = json.loads(self.path.read_text()) if self.path.exists() else {}
+        whole = load(self.path) if self.path.exists() else {}
         whole["machine"] = self.machine
-        whole.setdefault("sections", {})[self.name] = self.data
+        sections = whole.setdefault("sections", {})
+        before = sections.get(self.name)
+        if self.data["complete"] or before is None or not is_complete(before):
+            sections[self.name] = self.data
+            sections.pop(self.name + UNDER_WAY, None)
+        else:
+            sections[self.name + UNDER_WAY] = self.data
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path, (json.dumps(whole, indent=1) + "\n").encode())
+
+
+def _code(described: Mapping[str, Any] | None) -> tuple[Any, ...] | None:
+    return (described["commit"], described["changed"]) if described else None
 
 
 def settings_of(options: Any) -> dict[str, Any]:
@@ -141,16 +213,27 @@ def section(name: str, settings: dict[str, Any], path: str = "") -> Iterator[Sec
     """Open a section, and note the load before and after; a busy machine is told on the standard error stream."""
     opened = Section(name, settings, path)
     opened.data["at"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    opened.data["load_before"] = {"busy": busy(), "average": list(os.getloadavg())}
-    yield opened
-    opened.data["load_after"] = {"busy": busy(), "average": list(os.getloadavg())}
-    opened.write()
-    for when in ("before", "after"):
-        share = opened.data[f"load_{when}"]["busy"]
-        if share is not None and share > BUSY:
-            warning = f"warning: others used {100 * share:.0f} % of the machine {when} the measurement"
-            print(warning, file=sys.stderr)
+    opened.data["load_before"] = _load("before")
+    others = _Others()
+    try:
+        yield opened
+        opened.data["complete"] = not opened.is_stopped
+    finally:
+        opened.data["load_during"] = {"busy": _warned("during", others.share())}
+        opened.data["load_after"] = _load("after")
+        opened.write()
     print(f"\nresults: {opened.path}")
+
+
+def _load(when: str) -> dict[str, Any]:
+    return {"busy": _warned(when, busy()), "average": list(os.getloadavg())}
+
+
+def _warned(when: str, share: float | None) -> float | None:
+    """Return `share`; say so at once where others use more of the machine than a measurement should bear."""
+    if share is not None and share > BUSY:
+        print(f"warning: others used {100 * share:.0f} % of the machine {when} the measurement", file=sys.stderr)
+    return share
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import figures
 from console import main
-from record import RESULTS, load
+from record import RESULTS, is_complete, load
 from rungs import IDEAS, gains
 
 from fastscratch.report.figures import save
@@ -33,18 +33,26 @@ Result = Mapping[str, Any]
 
 ENGINES = ("cython", "numba", "numpy")
 COMPILED = ("cython", "numba")
+MEMORY = ("MiB, cython / PyTorch", "above the imports")
 ENOUGH = 5
 """Rounds for a median; where there are fewer, for an engine is too slow, a table says so."""
 
 
 def newest(section: str, folder: Path = RESULTS) -> list[Result]:
-    """Return for each kind of machine its newest results file that has the section, the newest of all last."""
+    """Return for each kind of machine its newest results file that has the section, the newest of all last.
+
+    One that was stopped counts only where there is none that was not.
+    """
     chosen: dict[tuple[Any, ...], Result] = {}
+
+    def rank(result: Result) -> tuple[bool, str]:
+        return is_complete(result["sections"][section]), _begun(result, section)
+
     for result in map(load, sorted(folder.glob("*.json"))):
         part = result["sections"].get(section)
         if part and part["rows"] and not part["settings"].get("quick") and not part["settings"].get("part"):
             machine = tuple(result["machine"][key] for key in ("cpu", "isa", "cores"))
-            if machine not in chosen or _begun(chosen[machine], section) <= _begun(result, section):
+            if machine not in chosen or rank(chosen[machine]) <= rank(result):
                 chosen[machine] = result
     return sorted(chosen.values(), key=lambda result: _begun(result, section))
 
@@ -62,25 +70,36 @@ def _rows(result: Result, section: str) -> list[dict[str, Any]]:
 
 def _machine(result: Result, section: str) -> str:
     """Return the line below a table: on what machine, with which versions, at which commit, how busy."""
-    machine, part = result["machine"], result["sections"][section]
+    part = result["sections"][section]
+    machine = part.get("machine", result["machine"])
     versions = ", ".join(
         f"{name} {machine['versions'][key]}"
         for name, key in (("PyTorch", "torch"), ("NumPy", "numpy"), ("Numba", "numba"))
         if machine["versions"].get(key)
     )
-    loads = [part[when]["busy"] for when in ("load_before", "load_after") if when in part]
-    busy = " and ".join("unknown" if share is None else f"{100 * share:.0f} %" for share in loads)
-    when = "before and after" if "load_after" in part else "before (it was stopped before its end)"
+    if cuda := machine.get("torch_cuda"):
+        versions = versions.replace(",", f" (built for CUDA {cuda}),", 1)
+    loads = {word: part[f"load_{word}"]["busy"] for word in ("before", "during", "after") if f"load_{word}" in part}
+    busy = _listed(["unknown" if share is None else f"{100 * share:.0f} %" for share in loads.values()])
+    when = _listed([*loads]) + ("" if is_complete(part) else " (it was stopped before its end)")
+    failed = "".join(f"Not measured: {failure}.\n" for failure in part["failures"])
     return (
         f"\n{machine['cpu']}, {machine['isa'] or 'no compiled kernels'}, {machine['cores']} cores; {versions}; "
-        f"{machine['date']}, commit `{machine['commit']}`{_changes(machine)}; in use by others {when}: {busy}.\n"
+        f"{machine['date']}, commit `{machine['commit']}`{_changes(machine)}; "
+        f"in use by others {when}: {busy}.\n{failed}"
     )
 
 
+def _listed(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
 def _changes(machine: Mapping[str, Any]) -> str:
-    """Return how many files were not as in the commit; older files do not tell."""
+    """Return how many files were not as in the commit; older results have their number alone."""
     changed = machine.get("changed")
-    return f" with {len(changed)} changed files" if changed else ""
+    count = machine.get("changed_files", 0) if changed is None else len(changed)
+    return f" with {count} changed file{'s' * (count > 1)}" if count else ""
 
 
 def _per_machine(section: str, head: Sequence[str], lines: Any) -> str:
@@ -112,20 +131,45 @@ def vs_torch() -> str:
 
     def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
         for row in rows:
-            best, cython = row["best_torch"], _backend(row, "cython")
-            engines = [row["engines"].get(name) for name in (cython, best)]
-            peaks = [f"{engine['peak']:.0f}" if engine else "-" for engine in engines]
+            best = row["best_torch"]
             yield [
                 f"{_network(row)}, {row['batch']}{', fast' if row['precision'] else ''}",
                 str(row["threads"]),
                 f"{_milliseconds(row, best)} ({best.removeprefix('torch ')})",
                 *(_ratio(row, _backend(row, name)) for name in ENGINES),
-                " / ".join(peaks),
+                *_memory(row),
             ]
 
     ratios = (f"PyTorch / {name}" for name in ENGINES)
-    head = ["network, batch", "threads", "PyTorch, ms", *ratios, "MiB, cython / PyTorch"]
+    head = ["network, batch", "threads", "PyTorch, ms", *ratios, *MEMORY]
     return _per_machine("vs_torch", head, lines)
+
+
+def compiled() -> str:
+    """Return what torch.compile makes of PyTorch's training steps, and the ratio to the faster of both."""
+
+    def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
+        for row in rows:
+            ways: tuple[list[str], list[str]] = ([], [])  # as it is, compiled
+            for name in row["engines"]:
+                if name.startswith("torch"):
+                    ways[name.endswith(" compiled")].append(name)
+            best = [min(names, key=lambda name: median(row["engines"][name]["seconds"])) for names in ways]
+            cells = (f"{_milliseconds(row, name)} ({name.split()[1]})" for name in best)
+            what = [f"{_network(row)}, {row['batch']}", str(row["threads"])]
+            yield [*what, *cells, *(_ratio(row, _backend(row, name)) for name in COMPILED)]
+
+    ratios = (f"PyTorch / {name}" for name in COMPILED)
+    head = ["network, batch", "threads", "PyTorch, ms", "compiled, ms", *ratios]
+    return _per_machine("vs_torch_compiled", head, lines)
+
+
+def _memory(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the peaks of cython's and PyTorch's processes, and what of them came after the imports."""
+    engines = [row["engines"].get(name) for name in (_backend(row, "cython"), row["best_torch"])]
+    peaks = [f"{engine['peak']:.0f}" if engine else "-" for engine in engines]
+    above = [f"{engine['peak'] - engine['imported']:.0f}" if engine else "-" for engine in engines]
+    return " / ".join(peaks), " / ".join(above)
 
 
 def _network(row: Mapping[str, Any]) -> str:
@@ -181,10 +225,11 @@ def step() -> str:
                 for name in names
             ]
             ratios = (_ratio(row, name) for name in COMPILED)
-            yield [_network(row), row["kind"], str(row["batch"]), str(row["threads"]), *rates, *ratios]
+            what = [_network(row), row["kind"], str(row["batch"]), str(row["threads"])]
+            yield [*what, *rates, *ratios, *_memory(row)]
 
     times = (f"PyTorch's time / {name}'s" for name in COMPILED)
-    return _per_machine("step", ["network", "what", "batch", "threads", *ENGINES, "PyTorch", *times], lines)
+    return _per_machine("step", ["network", "what", "batch", "threads", *ENGINES, "PyTorch", *times, *MEMORY], lines)
 
 
 def start() -> str:
@@ -206,10 +251,18 @@ def loaders() -> str:
         for row in rows:
             for name, engine in row["engines"].items():
                 rate = row["images"] / median(engine["seconds"])
-                label = "fastscratch" if name == "auto" else name.replace("torch", "PyTorch")
+                label = "fastscratch" if name == "auto" else _loader(name, row["augmentation"])
                 yield [row["augmentation"], label, f"{rate:,.0f}", _ratio(row, name)]
 
     return _per_machine("data", ["augmentation", "loader", "images/s", "best PyTorch's time / its"], lines)
+
+
+def _loader(name: str, augmentation: str) -> str:
+    """Return what PyTorch's loader is: with torchvision's transforms, or whole batches by index."""
+    if "by index" in name:
+        return name.replace("torch", "PyTorch")
+    each = "batches" if augmentation == "none" else "image by image"
+    return f"{name.replace('torch', 'torchvision')}, {each}"
 
 
 def _climbed(result: Result) -> dict[str, list[list[str]]]:
@@ -302,6 +355,7 @@ def _epoch_rows() -> list[dict[str, Any]]:
 
 TABLES: Tables = {
     "vs-torch": vs_torch,
+    "compiled": compiled,
     "layers": layers,
     "ops": ops,
     "step": step,

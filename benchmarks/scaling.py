@@ -105,12 +105,13 @@ def _gather(points: Points, x: float, measured: dict[str, Measured], y: Callable
 
 
 def _images(processes: Sequence[Process], pace: Pace, images: Sequence[int]) -> Points:
-    """Return seconds of training on so many images, in batches of `BATCH`."""
+    """Return seconds of an epoch on so many images, in batches of `BATCH`."""
     points: Points = {}
     for count in images:
         tell(f"{count} images")
         calls = count // BATCH
-        _gather(points, count, compete(processes, _step(BATCH), pace, calls=calls), lambda s, n=calls: s * n)
+        task = _step(BATCH) | {"count": count}
+        _gather(points, count, compete(processes, task, pace, calls=calls), lambda s, n=calls: s * n)
     return points
 
 
@@ -144,7 +145,9 @@ def _threads(contestants: Sequence[Contestant], pace: Pace, counts: Sequence[int
         rates: dict[tuple[str, int], list[float]] = {key: [] for key in teams}
         for turn in range(pace.rounds):
             tell(f"threads: round {turn + 1} of {pace.rounds}")
-            for (name, count), team in teams.items():
+            order = [*teams.items()]
+            first_at = turn % len(order)
+            for (name, count), team in order[first_at:] + order[:first_at]:
                 for process in team:
                     process.send(do="time", calls=calls[name])
                 rates[name, count].append(sum(1 / process.receive()["seconds"] for process in team))

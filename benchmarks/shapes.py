@@ -84,13 +84,12 @@ class Conv:
         forward = 2 * int(np.prod(self.conv_shape(batch))) * int(np.prod(self.weight_shape[:3]))
         return forward * (1 if not backward or self.first else 2)
 
-    def bytes(self, batch: int, backward: bool = False) -> int:
-        """Return the bytes that have to move in float32: each input read once, each output written once."""
+    def bytes(self, batch: int, backward: bool = False, itemsize: int = 4) -> int:
+        """Return the bytes that have to move: each input read once, each output written once, a block's places too."""
         sizes = (self.input_shape(batch), self.weight_shape, self.output_shape(batch))
         x, w, y = (int(np.prod(shape)) for shape in sizes)
-        if not backward:
-            return 4 * (x + w + y)
-        return 4 * (x + 2 * w + y + (0 if self.first else x))
+        for_input = x + w if backward and not self.first else 0
+        return itemsize * (x + w + y + for_input) + (y if self.pool else 0)
 
 
 @dataclass(frozen=True)
@@ -116,11 +115,11 @@ class Pool:
         """Return one operation a number of the input."""
         return int(np.prod(self.input_shape(batch)))
 
-    def bytes(self, batch: int, backward: bool = False) -> int:
+    def bytes(self, batch: int, backward: bool = False, itemsize: int = 4) -> int:
         """Return the bytes of input and output, and of max-pooling's one-byte places."""
         outputs = int(np.prod(self.output_shape(batch)))
         places = outputs if self.op == "maxpool2d" else 0
-        return 4 * (int(np.prod(self.input_shape(batch))) + outputs) + places
+        return itemsize * (int(np.prod(self.input_shape(batch))) + outputs) + places
 
 
 @dataclass(frozen=True)
@@ -150,10 +149,10 @@ class Dense:
         """Return the operations; a multiply and an add are two."""
         return 2 * batch * self.inputs * self.outputs * (2 if backward else 1)
 
-    def bytes(self, batch: int, backward: bool = False) -> int:
-        """Return the bytes that have to move in float32."""
+    def bytes(self, batch: int, backward: bool = False, itemsize: int = 4) -> int:
+        """Return the bytes that have to move."""
         x, w, y = batch * self.inputs, self.inputs * self.outputs, batch * self.outputs
-        return 4 * (2 * x + 2 * w + y if backward else x + w + y)
+        return itemsize * (2 * x + 2 * w + y if backward else x + w + y)
 
 
 @dataclass(frozen=True)
@@ -185,9 +184,9 @@ class Patches:
         """Return one addition a number of the patch matrix on the way back, none on the way there."""
         return int(np.prod(self.output_shape(batch))) if backward else 0
 
-    def bytes(self, batch: int, backward: bool = False) -> int:
+    def bytes(self, batch: int, backward: bool = False, itemsize: int = 4) -> int:
         """Return the bytes of images and patch matrix."""
-        return 4 * int(np.prod(self.input_shape(batch)) + np.prod(self.output_shape(batch)))
+        return itemsize * int(np.prod(self.input_shape(batch)) + np.prod(self.output_shape(batch)))
 
 
 @dataclass(frozen=True)
@@ -217,9 +216,9 @@ class Norm:
         """Return eight operations a number: three for the moments, four to normalize, one for ReLU; as many back."""
         return 8 * int(np.prod(self.input_shape(batch)))
 
-    def bytes(self, batch: int, backward: bool = False) -> int:
-        """Return the bytes that have to move in float32: each array is read twice, for the sums and with them."""
-        return 4 * (5 if backward else 3) * int(np.prod(self.input_shape(batch)))
+    def bytes(self, batch: int, backward: bool = False, itemsize: int = 4) -> int:
+        """Return the bytes that have to move: each array is read twice, for the sums and with them."""
+        return itemsize * (5 if backward else 3) * int(np.prod(self.input_shape(batch)))
 
 
 @dataclass(frozen=True)
@@ -260,9 +259,9 @@ class Flat:
         """Return the operations; a function such as exp is one."""
         return self.flops_each[backward] * int(np.prod(self.input_shape(batch)))
 
-    def bytes(self, batch: int, backward: bool = False) -> int:
-        """Return the bytes that have to move in float32."""
-        return self.bytes_each[backward] * int(np.prod(self.input_shape(batch)))
+    def bytes(self, batch: int, backward: bool = False, itemsize: int = 4) -> int:
+        """Return the bytes that have to move."""
+        return self.bytes_each[backward] * itemsize // 4 * int(np.prod(self.input_shape(batch)))
 
     def inputs(self, batch: int, dtype: Any, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return ``x``, and by the names of the op's parameters what else it takes."""

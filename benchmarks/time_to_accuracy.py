@@ -2,7 +2,8 @@
 
     python benchmarks/time_to_accuracy.py
 
-Both engines start from the same weights and take the same batches of the same loader; evaluation does not count.
+Both engines start from the same weights and take the same batches of the same loader; evaluation does not count, nor
+does what is compiled at a first step. A run that was stopped goes on behind the seeds that it has.
 """
 
 from __future__ import annotations
@@ -91,9 +92,12 @@ def run(options: Options) -> int:
         name: getattr(options, name) for name in ("augment", "subsample", "epochs", "batch", "lr")
     }
     with section("time_to_accuracy", settings_of(options) | {"threads": threads}, options.out) as results:
-        rows: list[dict[str, Any]] = []
+        rows = results.take_up()
+        done = {(row["engine"], row["seed"]) for row in rows}
         for seed in range(options.seeds):  # engines in turn, so that a drift of the machine meets all
             for contestant in contestants:
+                if (contestant.name, seed) in done:
+                    continue
                 tell(f"seed {seed}, {contestant.name}")
                 try:
                     with started([contestant], threads) as [process]:
@@ -102,8 +106,7 @@ def run(options: Options) -> int:
                     results.fail(f"seed {seed}", error)
                     continue
                 reached = {f"{target:g}": seconds_to(history, target) for target in targets}
-                rows.append({"engine": contestant.name, "seed": seed, "history": history, "reached": reached})
-                results.add(rows[-1])
+                results.add({"engine": contestant.name, "seed": seed, "history": history, "reached": reached})
         names = [contestant.name for contestant in contestants]
         heads = ("engine", *(f"seconds to {100 * target:g} %" for target in targets), "best accuracy")
         table(heads, [line for name in names if (line := _line(name, rows, targets))])

@@ -44,6 +44,9 @@ class Worker:
     def __init__(self, engine: str, **settings: Any) -> None:
         started = time.perf_counter()
         if engine == "torch":
+            import torch  # noqa: F401 - its own time and memory, without this project's
+
+            self._note_imports(started)
             from engine_torch import TorchEngine
 
             self.engine: Any = TorchEngine(**settings)
@@ -56,6 +59,9 @@ class Worker:
             self._memory = contextlib.ExitStack()
             if hasattr(kernels, "reuse_memory"):  # `compare.py` measures commits that had none
                 self._memory.enter_context(kernels.reuse_memory())  # as in `Trainer`, as long as the process lives
+            self._note_imports(started)
+
+    def _note_imports(self, started: float) -> None:
         self.import_seconds = time.perf_counter() - started
         self.imported = memory()["now"]
 
@@ -68,7 +74,7 @@ class Worker:
         self.task = getattr(self.engine, kind)(**what)
         started = time.perf_counter()
         results = [self.task.result()]
-        first = time.perf_counter() - started
+        first = time.perf_counter() - started if results[0] else None
         if kind == "training":  # nothing else changes what comes out the next time
             results += [self.task.result() for _ in range(CHECKED_STEPS - 1)]
         return {"first_seconds": first, "check": [_summary(array) for result in results for array in result]}
@@ -76,6 +82,12 @@ class Worker:
     def time(self, calls: int, wake: bool = True) -> dict[str, Any]:
         """Time the task."""
         return {"seconds": self.task.time(calls, wake)}
+
+    def where(self) -> dict[str, str]:
+        """Return where this project was imported from."""
+        import fastscratch
+
+        return {"file": fastscratch.__file__}
 
     def about(self) -> dict[str, Any]:
         """Return how the engine was built and what it uses."""

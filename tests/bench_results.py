@@ -104,6 +104,10 @@ def results(**changes: Any) -> dict[str, Any]:
                 *({key: value for key, value in row.items() if key != "kind"} | {"precision": ""} for row in steps),
                 {"network": "vgg", "batch": 32, "precision": "", "threads": 2} | measured(0.1),
             ]),
+            "vs_torch_compiled": section([
+                {"network": "vgg", "batch": 32, "precision": "", "threads": 2}
+                | measured(0.1, ENGINES | {"torch contiguous compiled": 4.2, "torch channels_last compiled": 4.1})
+            ]),
             "vs_torch_layers": section(layers),
             "step": section(steps, start=[{"engine": "numba", "import_seconds": 0.5, "first_seconds": 1.5}]),
             "data": section([{"augmentation": "report", "batch": 128, "images": 9984, "threads": 2} | measured(1.0)]),

@@ -4,6 +4,7 @@ import compare
 import numpy as np
 import pytest
 from compare import Interval, bootstrap, is_faster, is_slower
+from contest import EngineError, fastscratch_contestant, started
 
 QUIET = Interval(1.0, 0.99, 1.01)
 
@@ -15,6 +16,26 @@ def test_bootstrap_holds_the_median():
     assert 1.08 < found.low < found.high < 1.12
     assert bootstrap([2.0]) == Interval(2.0, 2.0, 2.0)
     assert bootstrap(ratios) == found
+
+
+def test_what_differs_between_starts_widens_the_interval():
+    rng = np.random.default_rng(0)
+    alike = [rng.normal(1.0, 0.01, 5) for _ in range(7)]
+    apart = [rng.normal(start, 0.01, 5) for start in (0.9, 0.95, 1.0, 1.0, 1.05, 1.1, 1.1)]
+    narrow, wide = bootstrap(alike), bootstrap(apart)
+    assert narrow.high - narrow.low < 0.02
+    assert wide.high - wide.low > 0.08
+    surer = bootstrap(apart, confidence=0.99)
+    assert surer.low <= wide.low
+    assert surer.high >= wide.high
+
+
+@pytest.mark.timeout(120)
+def test_a_process_with_other_code_is_refused(tmp_path):
+    with started([fastscratch_contestant("numpy")], threads=1) as [process]:
+        compare._check_tree(process, compare.ROOT)
+        with pytest.raises(EngineError, match=r"numpy imported .*fastscratch.* which is not in"):
+            compare._check_tree(process, tmp_path)
 
 
 @pytest.mark.parametrize(

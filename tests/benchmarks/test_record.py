@@ -1,6 +1,7 @@
 """Results files keep every script's part, and say on what machine it was measured."""
 
 import json
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -24,6 +25,69 @@ def test_a_row_that_cannot_be_measured_is_told_and_kept(tmp_path, capsys):
     opened.fail("vgg, batch 32", ValueError("no such thing"))
     assert capsys.readouterr().err == "failed: vgg, batch 32: no such thing\n"
     assert record.load(opened.path)["sections"]["a"]["failures"] == ["vgg, batch 32: no such thing"]
+
+
+def test_what_is_complete_stays_until_its_successor_is(tmp_path):
+    path = str(tmp_path / "results.json")
+    with record.section("a", {}, path) as opened:
+        opened.add({"x": 1})
+    again = record.Section("a", {}, path)
+    again.add({"x": 2})
+    sections = record.load(opened.path)["sections"]
+    assert sections["a"]["rows"] == [{"x": 1}]
+    assert sections["a" + record.UNDER_WAY]["rows"] == [{"x": 2}]
+    with record.section("a", {}, path) as last:
+        last.add({"x": 3})
+    assert {name: part["rows"] for name, part in record.load(opened.path)["sections"].items()} == {"a": [{"x": 3}]}
+
+
+def test_a_measurement_that_fails_is_not_complete(tmp_path):
+    path = tmp_path / "results.json"
+
+    def fail():
+        with record.section("a", {}, str(path)) as opened:
+            opened.add({"x": 1})
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    part = record.load(path)["sections"]["a"]
+    assert not record.is_complete(part)
+    assert part["load_after"]
+    assert part["rows"] == [{"x": 1}]
+
+
+@pytest.mark.parametrize(("seeds", "kept"), [(5, [{"x": 1}]), (4, [])])
+def test_a_stopped_measurement_goes_on_with_the_same_settings(tmp_path, seeds, kept):
+    path = str(tmp_path / "results.json")
+    record.Section("a", {"seeds": 5}, path).add({"x": 1})
+    again = record.Section("a", {"seeds": seeds}, path)
+    assert again.take_up() == kept
+    again.add({"x": 2})
+    assert record.load(again.path)["sections"]["a"]["rows"] == [*kept, {"x": 2}]
+
+
+def test_a_complete_measurement_is_made_again(tmp_path):
+    path = str(tmp_path / "results.json")
+    with record.section("a", {}, path) as opened:
+        opened.add({"x": 1})
+    assert record.Section("a", {}, path).take_up() == []
+
+
+@pytest.mark.parametrize("why", ["quick", "part"])
+def test_parts_have_a_file_of_their_own(why):
+    assert record.Section("a", {why: True}).path.name.endswith("-part.json")
+    assert not record.Section("a", {why: False}).path.name.endswith("-part.json")
+
+
+def test_the_build_of_pytorch_is_told(tmp_path, monkeypatch):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.setattr(sys, "modules", {name: one for name, one in sys.modules.items() if name != "torch"})
+    for line, told in (("cuda: Optional[str] = '13.0'", "13.0"), ("cuda = '12.8'", "12.8"), ("cuda = None", None)):
+        (tmp_path / "torch" / "version.py").write_text(f"__version__ = '2.9'\n{line}\n")
+        assert record._torch_cuda() == told
 
 
 @pytest.mark.parametrize(("share", "warned"), [(0.5, True), (0.01, False), (None, False)])

@@ -61,6 +61,12 @@ def test_ratios_are_those_of_the_file(folder):
     assert line in report.vs_torch()
 
 
+def test_compiled_pytorch_stands_beside_the_other(folder):
+    write(folder, "a", bench_results.results())
+    line = "| VGG, 32 | 2 | 400 (channels_last) | 410 (channels_last) | 4.00 (0.50 to 9.00) | 2.00 (0.50 to 9.00) |"
+    assert line in report.compiled()
+
+
 def test_an_op_is_shown_with_all_threads_beside_the_faster_layout(folder):
     write(folder, "a", bench_results.results())
     lines = report.ops().splitlines()
@@ -88,6 +94,54 @@ def test_steps_have_ratios_and_tell_of_few_rounds(folder):
 def test_changed_files_are_told(folder):
     write(folder, "a", bench_results.results(changed=[" M a.py", "?? b.py"]))
     assert "commit `0123abcde` with 2 changed files;" in report.vs_torch()
+
+
+def test_older_results_have_the_number_of_changed_files_alone(folder):
+    write(folder, "a", bench_results.results(changed_files=1))
+    assert "commit `0123abcde` with 1 changed file;" in report.vs_torch()
+
+
+def test_a_section_has_a_machine_of_its_own(folder):
+    content = bench_results.results()
+    content["sections"]["step"]["machine"] = bench_results.machine(commit="earlier", torch_cuda="13.0")
+    write(folder, "a", content)
+    assert "PyTorch 2.9 (built for CUDA 13.0), NumPy 2.4; 2026-01-02, commit `earlier`;" in report.step()
+    assert "commit `0123abcde`" in report.vs_torch()
+
+
+def test_a_stopped_measurement_does_not_push_out_one_that_was_not(folder):
+    write(folder, "a", bench_results.results(date="2026-01-02", commit="whole"))
+    content = bench_results.results(date="2026-01-03", commit="stopped")
+    content["sections"]["vs_torch"]["complete"] = False
+    write(folder, "b", content)
+    assert "whole" in report.vs_torch()
+    assert "stopped" in report.layers()
+
+
+def test_what_failed_and_others_load_are_told(folder):
+    content = bench_results.results()
+    content["sections"]["vs_torch"] |= {"failures": ["vgg, batch 32: no memory"], "load_during": {"busy": 0.2}}
+    write(folder, "a", content)
+    text = report.vs_torch()
+    assert "in use by others before, during and after: 1 %, 20 % and 1 %.\nNot measured: vgg, batch 32: no mem" in text
+
+
+def test_memory_is_shown_with_and_without_imports(folder):
+    write(folder, "a", bench_results.results())
+    for text in (report.vs_torch(), report.step()):
+        assert "| MiB, cython / PyTorch | above the imports |" in text
+        assert "| 51 / 54 | 11 / 14 |" in text
+
+
+def test_torchvisions_loader_is_called_so(folder):
+    content = bench_results.results()
+    (row,) = content["sections"]["data"]["rows"]
+    row["engines"]["torch, batches by index"] = row["engines"]["torch contiguous"]
+    row["ratios"]["torch, batches by index"] = row["ratios"]["torch contiguous"]
+    write(folder, "a", content)
+    text = report.loaders()
+    assert "| torchvision contiguous, image by image |" in text
+    assert "| PyTorch, batches by index |" in text
 
 
 def test_a_rung_is_held_to_the_one_below_it(folder):

@@ -71,12 +71,28 @@ def test_the_other_loader_serves_as_many_images(augment, monkeypatch):
 
 
 @pytest.mark.torch
-def test_both_loaders_normalize_alike(engine):
+@pytest.mark.parametrize("workers", [0, None])
+def test_both_loaders_normalize_alike(engine, workers):
     from engine_torch import TorchEngine
 
     ours = engine.loading("none", 4, 8).result()
-    theirs = TorchEngine("contiguous").loading("none", 4, 8).result()
-    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    theirs = TorchEngine("contiguous", workers=workers).loading("none", 4, 8).result()
+    # By index, levels are scaled and moved in two operations, not in three.
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=0 if workers == 0 else 1e-6)
+
+
+@pytest.mark.torch
+def test_batches_by_index_are_augmented():
+    import torch
+    from batches_torch import IndexedBatches
+
+    torch.manual_seed(0)
+    served = list(IndexedBatches("flip-crop", 4, 10))
+    assert [(x.shape, y.shape) for x, y in served] == [((4, 3, 32, 32), (4,))] * 2
+    lowest = torch.stack([x.amin() for x, _ in served]).min()
+    bordered = [int((image == image.amin((1, 2), keepdim=True)).all(2).any()) for x, _ in served for image in x]
+    assert lowest < -1.5
+    assert sum(bordered) > 4, "most are shifted, and a border of zeros comes in"
 
 
 def test_an_epoch_is_exhausted():
@@ -133,6 +149,23 @@ def test_learners_start_from_the_same_weights(engine, rng):
         for _ in range(3):
             learner.train(images, labels, 1e-3)
     np.testing.assert_array_equal(ours.predict(images), theirs.predict(images))
+
+
+@pytest.mark.torch
+def test_learners_have_the_rates_of_their_parameters_and_have_seen_images(engine, rng):
+    from engine_torch import TorchEngine
+
+    images, labels = rng.standard_normal((64, 32, 32, 3), dtype=np.float32), rng.integers(0, 10, 64)
+    ours = engine.learner("speedrun", 3, images)
+    theirs = TorchEngine("channels_last").learner("speedrun", 3, images)
+    for learner in (ours, theirs):
+        learner.train(images, labels, 1e-3)
+    twins = dict(theirs._model.named_parameters())
+    for name, parameter in ours._model.named_parameters():
+        twin = twins[name].detach().numpy()
+        if parameter.lr_scale != 1:
+            np.testing.assert_allclose(parameter.value, twin, atol=1e-2 * 64e-3, err_msg=name)
+            assert np.abs(twin - (name.endswith("weight"))).max() == pytest.approx(1e-3 * parameter.lr_scale, rel=0.05)
 
 
 def test_thread_counts_double_up_to_the_most():
