@@ -136,7 +136,7 @@ EXPERIMENT = Experiment(
     name="agreement",
     title="The two engines",
     question=(
-        "Every setting of the report is also trained by PyTorch: from the same weights, on the same batches, at the "
+        "The report's settings are also trained by PyTorch: from the same weights, on the same batches, at the "
         "same learning rates, with PyTorch's own layers, losses and Adam. Do both compute the same? Their sums are "
         "added in another order, so that last digits differ, and training makes small differences grow. In float64, "
         "whose roundings are a billion times finer, whatever else were between them would stand out."

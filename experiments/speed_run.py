@@ -79,8 +79,8 @@ EXPERIMENT = Experiment(
         "at from both sides. Left out are his averaging of weights, GELU in place of ReLU, and mirroring each image in "
         "every second epoch; his whitening layer has a bias that is trained for three epochs, this one has none. His "
         "runs need 3.6e14 operations for 94.0 %, as his page counts, in 9.9 epochs. Ten epochs were planned after one "
-        "full run of eight, which fell a little short of 90 % of the test images; batches are half as large as his, "
-        "for which rate and decay are recomputed, and the rate rises and falls along a cosine."
+        "full run of eight, not kept, which fell a little short of 90 % of the test images; batches are half as large "
+        "as his, for which rate and decay are recomputed, and the rate rises and falls along a cosine."
     ),
     fixed=RECIPE,
     settings=(
