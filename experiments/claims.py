@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from measures import Measure
-from significance import Difference, paired
+from significance import Difference, p_text, paired
 
 if TYPE_CHECKING:
     from findings import Findings
@@ -123,5 +123,5 @@ def _word(difference: Difference) -> str:
 def _certainty(difference: Difference) -> str:
     if difference.p is None:
         return "one seed"
-    p = "p < 0.0001" if difference.p < 1e-4 else f"p = {difference.p:.2g}"
+    p = f"p {p_text(difference.p)}" if difference.p < 1e-4 else f"p = {p_text(difference.p)}"
     return f"{p}, {difference.seeds} seeds"

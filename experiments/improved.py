@@ -12,7 +12,7 @@ from design import Experiment, Setting
 from drawing import Picture, bars, picture_of_run
 from exhibits import MISSING, NOTHING, classes, overview
 from measures import GAP, TEST_ACCURACY, TRAIN_ACCURACY
-from significance import paired
+from significance import p_text, paired
 from tabular import Table
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def worth(findings: Findings) -> Table:
             if whole.keys() & values.keys():
                 difference = paired(whole, values)
                 cells[2] = TEST_ACCURACY.difference_text(difference.mean, difference.sd)
-                cells[3] = NOTHING if difference.p is None else f"{difference.p:.2g}"
+                cells[3] = NOTHING if difference.p is None else p_text(difference.p)
         rows.append([f"{number}. {what}", *cells])
     head = ("in place of the idea", "train", "test", "the idea is worth", "p")
     all_of_it = TEST_ACCURACY.text(list(whole.values())) if whole else MISSING

@@ -57,6 +57,11 @@ def two_sided_p(t: float, freedom: int) -> float:
     return max(0.0, 1.0 - inside)
 
 
+def p_text(p: float) -> str:
+    """Return a probability as tables have it; equal differences of few seeds make it absurdly small."""
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
 def combined_p(probabilities: Sequence[float]) -> float:
     """Return the probability of such probabilities, or smaller ones, by Fisher's method.
 

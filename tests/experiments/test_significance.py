@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from significance import combined_p, mean_and_sd, paired, two_sided_p
+from significance import combined_p, mean_and_sd, p_text, paired, two_sided_p
 from store import NotRun
 
 # Critical values of Student's t as every printed table has them: degrees of freedom, t, two-sided probability.
@@ -71,3 +71,7 @@ def test_probabilities_together():
 def test_what_is_no_probability(wrong):
     with pytest.raises(ValueError, match="probabilities must be one or more numbers from 0 to 1"):
         combined_p(wrong)
+
+
+def test_absurdly_small_probabilities_are_not_written_out():
+    assert [p_text(p) for p in (0.51, 0.0284, 1e-15)] == ["0.51", "0.028", "< 0.0001"]
