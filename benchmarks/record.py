@@ -163,9 +163,9 @@ class Section:
         kept = load(self.path).get("sections", {}) if self.path.exists() else {}
         for name in (self.name + UNDER_WAY, self.name):
             part = kept.get(name)
-            if part and not is_complete(part) and all(
-                (part["settings"] == self.data["settings"], _code(part.get("machine")) == _code(self.machine))
-            ):
+            if part is None or is_complete(part):
+                continue
+            if part["settings"] == self.data["settings"] and _code(part.get("machine")) == _code(self.machine):
                 self.data["rows"] = part["rows"]
                 break
         rows: list[dict[str, Any]] = self.data["rows"]
