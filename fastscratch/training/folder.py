@@ -59,16 +59,15 @@ class CheckpointFolder:
             raise CheckpointError(f"{self.file} belongs to another run: resume from it, or choose another folder")
 
     def open(self, trainer: Trainer) -> None:
-        """Write the first checkpoint of a fit, which shows at once whether the folder can be written.
+        """Write the first checkpoint of a fit, which shows at once whether the folder, which is free, can be written.
 
         Raises
         ------
         CheckpointError
-            If the folder holds the checkpoint of another run, or it cannot be written.
+            If it cannot be written.
         """
         if self.file is None:
             return
-        self.check_free()
         # After a resume, what is replaced may be the very state that is written, or a damaged file: neither should
         # push the sound one before it out of its place.
         keep_previous = self.file.resolve() != self.resumed_from and checkpoint.is_sound(self.file)
