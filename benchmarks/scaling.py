@@ -19,7 +19,6 @@ from console import chosen_backends, main, table, tell, thread_count
 from contest import (
     QUICK,
     Contestant,
-    Measured,
     Pace,
     Process,
     compete,
@@ -98,30 +97,43 @@ def _step(batch: int) -> dict[str, Any]:
     return {"kind": "training", "network": "baseline", "batch": batch, "count": max(1024, batch)}
 
 
-def _gather(points: Points, x: float, measured: dict[str, Measured], y: Callable[[float], float]) -> None:
-    """Add a point a contestant: `y` of its seconds a call."""
-    for name, one in measured.items():
-        points.setdefault(name, []).append((x, y(one.median)))
+def _in_turn(
+    processes: Sequence[Process],
+    pace: Pace,
+    tasks: dict[float, dict[str, Any]],
+    y: Callable[[float, float], float],
+    calls: Callable[[float], int | None] = lambda x: None,
+) -> Points:
+    """Return `y` of x and the median seconds of a call, for the task of every x.
+
+    A round goes through all x, the next one begins one further on: a drift of the machine meets all of a line's points,
+    and does not bend it.
+    """
+    seconds: dict[tuple[str, float], list[float]] = {}
+    order = [*tasks]
+    for turn in range(pace.rounds):
+        tell(f"round {turn + 1} of {pace.rounds}")
+        first = turn % len(order)
+        for x in order[first:] + order[:first]:
+            measured = compete(processes, tasks[x], dataclasses.replace(pace, rounds=1), calls=calls(x))
+            for name, one in measured.items():
+                seconds.setdefault((name, x), []).append(one.median)
+    names = [process.contestant.name for process in processes]
+    return {name: [(x, y(x, statistics.median(seconds[name, x]))) for x in tasks] for name in names}
 
 
 def _images(processes: Sequence[Process], pace: Pace, images: Sequence[int]) -> Points:
     """Return seconds of an epoch on so many images, in batches of `BATCH`."""
-    points: Points = {}
-    for count in images:
-        tell(f"{count} images")
-        calls = count // BATCH
-        task = _step(BATCH) | {"count": count}
-        _gather(points, count, compete(processes, task, pace, calls=calls), lambda s, n=calls: s * n)
-    return points
+    tell("images")
+    tasks = {count: _step(BATCH) | {"count": count} for count in images}
+    steps = {count: count // BATCH for count in images}
+    return _in_turn(processes, pace, tasks, lambda count, seconds: seconds * steps[count], steps.get)
 
 
 def _batches(processes: Sequence[Process], pace: Pace, batches: Sequence[int]) -> Points:
     """Return milliseconds of a training step with so many images."""
-    points: Points = {}
-    for batch in batches:
-        tell(f"batch {batch}")
-        _gather(points, batch, compete(processes, _step(batch), pace), lambda seconds: 1e3 * seconds)
-    return points
+    tell("batches")
+    return _in_turn(processes, pace, {batch: _step(batch) for batch in batches}, lambda _, seconds: 1e3 * seconds)
 
 
 def _threads(contestants: Sequence[Contestant], pace: Pace, counts: Sequence[int]) -> Points:
@@ -165,13 +177,12 @@ def thread_counts(most: int) -> list[int]:
 
 def _channels(processes: Sequence[Process], pace: Pace, channels: Sequence[int]) -> Points:
     """Return milliseconds of a 3 x 3 convolution, forward, over its operations in GFLOP."""
-    points: Points = {}
-    for count in channels:
-        tell(f"{count} channels")
-        shape = Conv(f"channels.{count}", 16, count, count, 3, padding=1)
-        task = {"kind": "op", "shape": dataclasses.asdict(shape), "batch": BATCH}
-        _gather(points, shape.flops(BATCH) / 1e9, compete(processes, task, pace), lambda seconds: 1e3 * seconds)
-    return points
+    tell("channels")
+    shapes = [Conv(f"channels.{count}", 16, count, count, 3, padding=1) for count in channels]
+    tasks = {
+        shape.flops(BATCH) / 1e9: {"kind": "op", "shape": dataclasses.asdict(shape), "batch": BATCH} for shape in shapes
+    }
+    return _in_turn(processes, pace, tasks, lambda _, seconds: 1e3 * seconds)
 
 
 def _fit(varied: str, engine: str, points: Sequence[tuple[float, float]]) -> dict[str, Any]:
