@@ -29,6 +29,7 @@ def learn(
     batch: int,
     lr: float,
     seed: int,
+    until: float,
 ) -> list[dict[str, float]]:
     """Train by Adam, the learning rate falling along half a cosine, and return accuracy after each epoch.
 
@@ -45,6 +46,8 @@ def learn(
     lr : float
         At the first step.
     seed : int
+    until : float
+        The run ends with the epoch that reaches this accuracy, though its learning rate has not fallen to zero.
 
     Returns
     -------
@@ -71,4 +74,6 @@ def learn(
         for images, labels in Loader(test, EXAMINED_AT_ONCE, shuffle=False, normalization=normalization).epoch(0):
             right += int((learner.predict(images) == labels).sum())
         history.append({"epoch": epoch + 1, "seconds": seconds, "accuracy": right / len(test)})
+        if history[-1]["accuracy"] >= until:
+            break
     return history

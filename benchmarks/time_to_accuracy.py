@@ -3,7 +3,8 @@
     python benchmarks/time_to_accuracy.py
 
 Both engines start from the same weights and take the same batches of the same loader; evaluation does not count, nor
-does what is compiled at a first step. A run that was stopped goes on behind the seeds that it has.
+does what is compiled at a first step. A run ends with the epoch that reaches the highest of the accuracies. What was
+stopped goes on behind the seeds that it has.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Options:
     subsample : int
         Use every so many-th image only.
     epochs : int
-        Epochs of each run.
+        Epochs of each run at most; the learning rate falls along half a cosine over so many.
     batch : int
         Images a step.
     lr : float
@@ -101,14 +102,14 @@ def run(options: Options) -> int:
                 tell(f"seed {seed}, {contestant.name}")
                 try:
                     with started([contestant], threads) as [process]:
-                        history = process.ask(do="learn", seed=seed, **what)["history"]
+                        history = process.ask(do="learn", seed=seed, until=max(targets), **what)["history"]
                 except EngineError as error:
                     results.fail(f"seed {seed}", error)
                     continue
                 reached = {f"{target:g}": seconds_to(history, target) for target in targets}
                 results.add({"engine": contestant.name, "seed": seed, "history": history, "reached": reached})
         names = [contestant.name for contestant in contestants]
-        heads = ("engine", *(f"seconds to {100 * target:g} %" for target in targets), "best accuracy")
+        heads = ("engine", *(f"seconds to {100 * target:g} %" for target in targets), "epochs", "best accuracy")
         table(heads, [line for name in names if (line := _line(name, rows, targets))])
         picture = results.path.with_name(f"{results.path.stem}-time-to-accuracy.png")
         save(figures.accuracy_curves(rows, targets), picture)
@@ -137,7 +138,8 @@ def _line(name: str, rows: Sequence[dict[str, Any]], targets: Sequence[float]) -
         return None
     best = [max(entry["accuracy"] for entry in row["history"]) for row in mine]
     times = (spread([row["reached"][f"{target:g}"] for row in mine]) for target in targets)
-    return (name, *times, f"{100 * statistics.fmean(best):.1f} %")
+    epochs = statistics.fmean(len(row["history"]) for row in mine)
+    return (name, *times, f"{epochs:.1f}", f"{100 * statistics.fmean(best):.1f} %")
 
 
 def _shares(words: str) -> list[float]:
