@@ -1,7 +1,7 @@
 """Fill the benchmarks' tables in README.md, kernels/README.md and docs/, and draw their figures, from results files.
 
     python benchmarks/report.py           # fill and draw
-    python benchmarks/report.py --check   # exit 1 where a page differs from the results
+    python benchmarks/report.py --check   # exit 1 where a page or a figure differs from the results
 
 Of each kind of machine the newest file counts that has the section; what was measured with ``--quick``, or of some
 rows or backends alone, does not. Where there is no results file, a table stays empty.
@@ -10,15 +10,19 @@ rows or backends alone, does not. Where there is no results file, a table stays 
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import figures
 from console import main
-from record import RESULTS, is_complete, load
+from matplotlib.figure import Figure
+from PIL import Image
+from published import Result, newest, rows_of, source
 from rungs import IDEAS, gains
 
 from fastscratch.report.figures import save
@@ -29,8 +33,6 @@ sys.path.append(str(ROOT / "experiments"))
 
 from tables import Options, Tables, fill, table  # noqa: E402  # the other script that fills pages
 
-Result = Mapping[str, Any]
-
 ENGINES = ("cython", "numba", "numpy")
 COMPILED = ("cython", "numba")
 MEMORY = ("MiB, cython / PyTorch", "above the imports")
@@ -38,73 +40,9 @@ ENOUGH = 5
 """Rounds for a median; where there are fewer, for an engine is too slow, a table says so."""
 
 
-def newest(section: str, folder: Path = RESULTS) -> list[Result]:
-    """Return for each kind of machine its newest results file that has the section, the newest of all last.
-
-    One that was stopped counts only where there is none that was not.
-    """
-    chosen: dict[tuple[Any, ...], Result] = {}
-
-    def rank(result: Result) -> tuple[bool, str]:
-        return is_complete(result["sections"][section]), _begun(result, section)
-
-    for result in map(load, sorted(folder.glob("*.json"))):
-        part = result["sections"].get(section)
-        if part and part["rows"] and not part["settings"].get("quick") and not part["settings"].get("part"):
-            machine = tuple(result["machine"][key] for key in ("cpu", "isa", "cores"))
-            if machine not in chosen or rank(chosen[machine]) <= rank(result):
-                chosen[machine] = result
-    return sorted(chosen.values(), key=lambda result: _begun(result, section))
-
-
-def _begun(result: Result, section: str) -> str:
-    """Return when a section was begun; in older files the day is all that is known."""
-    at: str = result["sections"][section].get("at", result["machine"]["date"])
-    return at
-
-
-def _rows(result: Result, section: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = result["sections"][section]["rows"]
-    return rows
-
-
-def _machine(result: Result, section: str) -> str:
-    """Return the line below a table: on what machine, with which versions, at which commit, how busy."""
-    part = result["sections"][section]
-    machine = part.get("machine", result["machine"])
-    versions = ", ".join(
-        f"{name} {machine['versions'][key]}"
-        for name, key in (("PyTorch", "torch"), ("NumPy", "numpy"), ("Numba", "numba"))
-        if machine["versions"].get(key)
-    )
-    if cuda := machine.get("torch_cuda"):
-        versions = versions.replace(",", f" (built for CUDA {cuda}),", 1)
-    loads = {word: part[f"load_{word}"]["busy"] for word in ("before", "during", "after") if f"load_{word}" in part}
-    busy = _listed(["unknown" if share is None else f"{100 * share:.0f} %" for share in loads.values()])
-    when = _listed([*loads]) + ("" if is_complete(part) else " (it was stopped before its end)")
-    failed = "".join(f"Not measured: {failure}.\n" for failure in part["failures"])
-    return (
-        f"\n{machine['cpu']}, {machine['isa'] or 'no compiled kernels'}, {machine['cores']} cores; {versions}; "
-        f"{machine['date']}, commit `{machine['commit']}`{_changes(machine)}; "
-        f"in use by others {when}: {busy}.\n{failed}"
-    )
-
-
-def _listed(words: Sequence[str]) -> str:
-    """Return words as a sentence lists them."""
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
-
-
-def _changes(machine: Mapping[str, Any]) -> str:
-    """Return how many files were not as in the commit; older results have their number alone."""
-    changed = machine.get("changed")
-    count = machine.get("changed_files", 0) if changed is None else len(changed)
-    return f" with {count} changed file{'s' * (count > 1)}" if count else ""
-
-
 def _per_machine(section: str, head: Sequence[str], lines: Any) -> str:
     """Return a table for each machine, with a line below that names it."""
-    blocks = [table(head, lines(_rows(one, section))) + _machine(one, section) for one in newest(section)]
+    blocks = [table(head, lines(rows_of(one, section))) + source(one, section) for one in newest(section)]
     return "\n".join(blocks)
 
 
@@ -194,7 +132,7 @@ def layers() -> str:
 
 def ops() -> str:
     """Return the milliseconds of every op on every shape, in float32 with all threads."""
-    has_jax = any(row["engine"] == "jax" for result in newest("ops") for row in _rows(result, "ops"))
+    has_jax = any(row["engine"] == "jax" for result in newest("ops") for row in rows_of(result, "ops"))
     shown = {name: f"{name}, ms" for name in ENGINES} | {"torch": "PyTorch, ms"}
     shown |= {"jax": "JAX, ms"} if has_jax else {}
 
@@ -240,7 +178,7 @@ def start() -> str:
     for result in newest("step"):
         rows = map(list, start_lines(result["sections"]["step"]["start"]))
         head = ["engine", "imports, s", "first step, s", "a step's Python, µs"]
-        blocks.append(table(head, rows) + _machine(result, "step"))
+        blocks.append(table(head, rows) + source(result, "step"))
     return "\n".join(blocks)
 
 
@@ -268,7 +206,7 @@ def _loader(name: str, augmentation: str) -> str:
 def _climbed(result: Result) -> dict[str, list[list[str]]]:
     """Return for each block the lines of its ladder: the rung, threads, milliseconds, gained, in all."""
     by_shape: dict[str, list[dict[str, Any]]] = {}
-    for row in _rows(result, "ladder"):
+    for row in rows_of(result, "ladder"):
         by_shape.setdefault(f"`{row['shape'].partition(':')[2]}`, {row['batch']} images", []).append(row)
     return {
         name: [
@@ -285,7 +223,7 @@ def ladder() -> str:
     for result in newest("ladder"):
         for name, lines in _climbed(result).items():
             blocks.append(table([name, "threads", "ms", "times as fast", "in all"], lines))
-        blocks[-1] += _machine(result, "ladder")
+        blocks[-1] += source(result, "ladder")
     return "\n".join(blocks) + ("\n![The ladder](../docs/images/ladder.png)\n" if blocks else "")
 
 
@@ -336,7 +274,7 @@ def roofline() -> str:
     for result in newest("roofline"):
         limits = result["sections"]["roofline"]["limits"]
         line = [[f"{limits['flops'] / 1e9:.0f} GFLOP/s", f"{limits['bytes'] / 1e9:.1f} GB/s"]]
-        blocks.append(table(["matrix product (sgemm)", "memory (a = b + c)"], line) + _machine(result, "roofline"))
+        blocks.append(table(["matrix product (sgemm)", "memory (a = b + c)"], line) + source(result, "roofline"))
     picture = "\n![Every layer beside the machine's measured speeds](images/roofline.png)\n"
     return "\n".join(blocks) + (picture if blocks else "")
 
@@ -349,7 +287,7 @@ def epoch_time() -> str:
 
 def _epoch_rows() -> list[dict[str, Any]]:
     """Return the training steps of the report's CNN in the newest file: those of the table, for the same numbers."""
-    rows = [row for result in newest("vs_torch")[-1:] for row in _rows(result, "vs_torch")]
+    rows = [row for result in newest("vs_torch")[-1:] for row in rows_of(result, "vs_torch")]
     return [row for row in rows if row["network"] == "baseline"]
 
 
@@ -370,30 +308,59 @@ TABLES: Tables = {
 }
 
 
-def draw(folder: Path = IMAGES) -> None:
-    """Draw the pages' figures, each from the newest file that has its section."""
+def _drawings() -> Iterator[tuple[str, Any, Callable[[], Figure]]]:
+    """Yield for each figure of the pages its name, what it shows, and what draws it: the newest file of its section."""
     if rows := _epoch_rows():
-        save(figures.epoch_time(rows), folder / "epoch-time.png")
+        yield "epoch-time", rows, functools.partial(figures.epoch_time, rows)
     for result in newest("ladder")[-1:]:
-        first = _rows(result, "ladder")[0]["shape"]
-        rungs = [row for row in _rows(result, "ladder") if row["shape"] == first]
-        save(figures.ladder(rungs), folder / "ladder.png")
+        first = rows_of(result, "ladder")[0]["shape"]
+        rungs = [row for row in rows_of(result, "ladder") if row["shape"] == first]
+        yield "ladder", rungs, functools.partial(figures.ladder, rungs)
     for result in newest("scaling")[-1:]:
-        save(figures.scaling(_rows(result, "scaling")), folder / "scaling.png")
+        rows = rows_of(result, "scaling")
+        yield "scaling", rows, functools.partial(figures.scaling, rows)
     for result in newest("roofline")[-1:]:
         part = result["sections"]["roofline"]
-        save(figures.roofline(part["rows"], part["limits"], part["settings"]["threads"]), folder / "roofline.png")
+        shown = part["rows"], part["limits"], part["settings"]["threads"]
+        yield "roofline", shown, functools.partial(figures.roofline, *shown)
     for result in newest("time_to_accuracy")[-1:]:
-        rows = _rows(result, "time_to_accuracy")
+        rows = rows_of(result, "time_to_accuracy")
         targets = [float(target) for target in rows[0]["reached"]]
-        save(figures.accuracy_curves(rows, targets), folder / "time-to-accuracy.png")
+        yield "time-to-accuracy", rows, functools.partial(figures.accuracy_curves, rows, targets)
+
+
+def _described(shown: Any) -> str:
+    """Return what a figure's file says of the numbers that it shows."""
+    return f"sha256 of the rows: {hashlib.sha256(json.dumps(shown).encode()).hexdigest()}"
+
+
+def draw(folder: Path = IMAGES) -> None:
+    """Draw the pages' figures."""
+    for name, shown, drawn in _drawings():
+        save(drawn(), folder / f"{name}.png", description=_described(shown))
+
+
+def outdated(folder: Path = IMAGES) -> list[Path]:
+    """Return the figures that are missing, or show other numbers than the results files have."""
+    files = {folder / f"{name}.png": _described(shown) for name, shown, _ in _drawings()}
+    return [file for file, described in files.items() if not file.exists() or _description(file) != described]
+
+
+def _description(file: Path) -> str | None:
+    with Image.open(file) as image:
+        text: str | None = image.info.get("Description")
+    return text
 
 
 def run(options: Options) -> int:
-    """Fill the tables of measurements and draw the figures, or compare the tables."""
+    """Fill the tables of measurements and draw the figures, or compare both with the results."""
     if not options.check:
         draw()
-    return fill(TABLES, options.check)
+        return fill(TABLES, check=False)
+    old = outdated()
+    for file in old:
+        print(f"{file.relative_to(ROOT)} shows other numbers than the results; run `make tables`")
+    return fill(TABLES, check=True) or int(bool(old))
 
 
 if __name__ == "__main__":

@@ -118,3 +118,11 @@ def test_saved_figure_is_not_blank_and_pyplot_is_not_needed(tmp_path):
         assert len(np.unique(np.asarray(image.convert("L")))) > 20
     assert [path.name for path in tmp_path.iterdir()] == ["confusion.png"]
     assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_a_file_carries_its_description(tmp_path):
+    for kind in ("png", "svg"):
+        figures.save(figures.confusion_matrix(np.eye(3), CLASSES), tmp_path / f"a.{kind}", description="rows of 2026")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.info["Description"] == "rows of 2026"
+    assert "rows of 2026" in (tmp_path / "a.svg").read_text()

@@ -269,7 +269,7 @@ def confusion_matrix(confusion: ArrayLike, classes: Sequence[str], *, title: str
     return figure
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+def save(figure: Figure, path: str | os.PathLike[str], *, description: str | None = None) -> None:
     """Write a figure as a PNG or SVG file, replacing the file in one step.
 
     Parameters
@@ -278,27 +278,33 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
         Drawn on white, as PNG at 150 dots an inch.
     path : path-like
         The file, ending in ``.svg`` for SVG, anything else for PNG; its folder must exist.
+    description : str, optional
+        A text that the file carries unseen: of what data the figure was made, for instance.
 
     Raises
     ------
     OSError
         If it cannot be written.
     """
-    write_atomically(path, render(figure, "svg" if os.fspath(path).endswith(".svg") else "png"))
+    write_atomically(path, render(figure, "svg" if os.fspath(path).endswith(".svg") else "png", description))
 
 
-def render(figure: Figure, kind: Literal["png", "svg"]) -> bytes:
+def render(figure: Figure, kind: Literal["png", "svg"], description: str | None = None) -> bytes:
     """Return the bytes of a figure's file: the same each time with the same version of matplotlib.
 
     Parameters
     ----------
     figure : Figure
     kind : {"png", "svg"}
+    description : str, optional
+        As `save` takes it.
     """
     image = io.BytesIO()
     # Marks in an SVG are named at random, and it is dated, unless it is told otherwise.
     with matplotlib.rc_context({"svg.hashsalt": "fastscratch"}):
-        options: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {"dpi": DPI}
+        options: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {"metadata": {}, "dpi": DPI}
+        if description is not None:
+            options["metadata"]["Description"] = description
         figure.savefig(image, format=kind, facecolor="white", **options)
     return image.getvalue()
 

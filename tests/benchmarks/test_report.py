@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import figures
+import published
 import pytest
 import report
 from PIL import Image
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder of results files that the report reads."""
-    monkeypatch.setattr(report.newest, "__defaults__", (tmp_path,))
+    monkeypatch.setattr(published.newest, "__defaults__", (tmp_path,))
     return tmp_path
 
 
@@ -173,7 +174,7 @@ def test_of_files_of_one_day_the_one_begun_last_counts(folder):
 
 def test_a_table_says_that_its_measurement_was_stopped(folder):
     content = bench_results.results()
-    assert "stopped" not in report._machine(content, "step")
+    assert "stopped" not in published.source(content, "step")
     del content["sections"]["step"]["load_after"]
     write(folder, "a", content)
     assert "(it was stopped before its end)" in report.step()
@@ -199,6 +200,19 @@ def test_figures_are_drawn_on_white(folder):
         with Image.open(pictures / name) as image:
             assert image.width >= 1000
             assert image.convert("RGBA").getpixel((2, 2)) == (255, 255, 255, 255)
+
+
+def test_a_figure_of_other_numbers_is_outdated(folder):
+    content = bench_results.results()
+    write(folder, "a", content)
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    report.draw(pictures)
+    assert report.outdated(pictures) == []
+    content["sections"]["scaling"]["rows"][0]["y"][0] *= 2
+    write(folder, "a", content)
+    (pictures / "ladder.png").unlink()
+    assert report.outdated(pictures) == [pictures / "ladder.png", pictures / "scaling.png"]
 
 
 def test_nothing_is_drawn_without_results(folder):
