@@ -6,6 +6,7 @@ own; so it makes no difference which thread takes it, and results are the same b
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import threading
@@ -16,6 +17,9 @@ from typing import Any
 
 from ._denormals_numba import denormal_state, flush_denormals, restore_denormals
 from ._threads import threads_set
+
+WORTH = 3e-4
+"""Seconds of work that are worth waking a thread: it has to be woken, and to get the interpreter's lock."""
 
 
 class _Job:
@@ -80,6 +84,31 @@ class _Job:
         return done
 
 
+class _Pace:
+    """How fast the calling thread did some work when it last did it."""
+
+    def __init__(self) -> None:
+        self._chunk: float | None = None  # seconds
+
+    def worth(self, job: _Job) -> int:
+        """Return how many helpers a job is worth."""
+        return job.chunks if self._chunk is None else int(self._chunk * job.chunks / WORTH)
+
+    def watch(self, job: _Job) -> int:
+        """Do chunks in the calling thread until none is left; return how many."""
+        started = time.perf_counter()
+        done = job.work(helper=False)
+        if done:
+            self._chunk = (time.perf_counter() - started) / done
+        return done
+
+
+@functools.lru_cache(maxsize=1024)
+def _pace(function: Callable[..., None], count: int, size: int) -> _Pace:
+    """Return what is known of some work; other shapes with as many items share it, which costs time at worst."""
+    return _Pace()
+
+
 class _Pool:
     def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
@@ -96,12 +125,12 @@ class _Pool:
                 threading.Thread(target=self._serve, name=f"fastscratch-{self._helpers}", daemon=True).start()
                 self._helpers += 1
 
-    def run(self, job: _Job, threads: int) -> None:
-        self._grow(threads - 1)
+    def run(self, job: _Job, helpers: int, pace: _Pace) -> None:
+        self._grow(helpers)
         try:
-            for _ in range(threads - 1):
+            for _ in range(helpers):
                 self._jobs.put(job)
-            mine = job.work(helper=False)
+            mine = pace.watch(job)
             errors = [error for _ in range(job.chunks - mine) if (error := job.finished.get()) is not None]
         except BaseException:
             job.abandon()
@@ -140,22 +169,28 @@ def run_chunks(function: Callable[..., None], count: int, size: int, *arguments:
 
     Notes
     -----
-    The calling thread works too, and does all by itself where there is one chunk or one thread. An error of a chunk
-    is raised here, and so is what interrupts the calling thread, when no other thread touches the arrays any more.
+    The calling thread works too, and does all by itself where there is one chunk or one thread, or where the work
+    took so little time before that no helper is worth waking (`WORTH`). An error of a chunk is raised here, and so is
+    what interrupts the calling thread, when no other thread touches the arrays any more.
     """
     if count <= 0:
         return
-    threads = min(threads_set(), -(-count // size)) if count > size else 1
     job = _Job(function, arguments, count, size, flush)
-    if threads == 1:
+    helpers = min(threads_set(), job.chunks) - 1
+    if helpers == 0:
         job.work(helper=False)
+        return
+    pace = _pace(function, count, size)
+    helpers = min(helpers, pace.worth(job))
+    if helpers == 0:
+        pace.watch(job)
     else:
-        _pool.run(job, threads)
+        _pool.run(job, helpers, pace)
 
 
 def chunk_size(count: int, cost: int, least: int = 1 << 17, most_chunks: int = 64) -> int:
     """Return how many of `count` items make a chunk, where one item costs `cost` steps.
 
-    A chunk costs `least` steps, so that waking a thread is worth it; there are at most `most_chunks`.
+    A chunk costs `least` steps, beside which the call that does it costs little; there are at most `most_chunks`.
     """
     return max(1, -(-least // max(1, cost)), -(-count // most_chunks))

@@ -205,6 +205,32 @@ def test_one_chunk_or_one_thread_stays_in_the_calling_thread():
     assert names == {threading.current_thread().name}
 
 
+def test_work_known_to_be_short_wakes_no_thread(monkeypatch):
+    monkeypatch.setattr(_parallel, "WORTH", 1e9)
+    kernels.set_num_threads(4)
+    names = []
+
+    def note(start, stop):
+        names.append(threading.current_thread().name)
+
+    _parallel.run_chunks(note, 40, 1)  # of which nobody knows how long it takes
+    names.clear()
+    _parallel.run_chunks(note, 40, 1)
+    assert names == [threading.current_thread().name] * 40
+
+
+def test_work_known_to_be_long_is_shared(monkeypatch):
+    monkeypatch.setattr(_parallel, "WORTH", 1e-12)
+    kernels.set_num_threads(2)
+    both = threading.Barrier(2, timeout=30)  # breaks where one thread does both chunks
+
+    def meet(start, stop):
+        both.wait()
+
+    for _ in range(3):
+        _parallel.run_chunks(meet, 2, 1)
+
+
 @pytest.mark.large
 def test_four_threads_at_once_get_the_results_of_one(rng):
     kernels.set_num_threads(2)
