@@ -67,7 +67,7 @@ class Options:
     data: str = "cifar10"
     augment: str = "flip-crop"
     subsample: int = 1
-    epochs: int = 20
+    epochs: int = 24
     batch: int = 32
     lr: float = 1e-3
     threads: int | None = None
