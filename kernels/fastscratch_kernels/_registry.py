@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable
 from types import TracebackType
 
+from ._openmp import short_waits
+
 BACKENDS = ("numpy", "numba", "cython")
 AUTO_ORDER = ("cython", "numba", "numpy")
 
@@ -77,7 +79,8 @@ def _unavailable_reason(backend: str) -> str | None:
         reason = None if modules else "this version has no kernels of that backend"
         for module in modules:
             try:
-                importlib.import_module(f"{__package__}.{module}")
+                with short_waits():
+                    importlib.import_module(f"{__package__}.{module}")
             except ImportError as error:
                 reason = f"{error} (cure: {CURE[backend]})" if backend in CURE else str(error)
                 break
