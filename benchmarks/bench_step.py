@@ -71,7 +71,7 @@ class Options:
     backends: str = ",".join(BACKENDS)
     threads: int | None = None
     rounds: int = 5
-    seconds: float = 0.2
+    seconds: float = 0.12
     out: str = ""
     quick: bool = False
 

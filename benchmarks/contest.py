@@ -291,6 +291,32 @@ def compete(
     return measured
 
 
+def compete_anew(
+    contestants: Sequence[Contestant],
+    threads: int,
+    task: Mapping[str, Any],
+    pace: Pace,
+    starts: int,
+    extra: Mapping[str, str] | None = None,
+    tolerance: float = TOLERANCE,
+) -> dict[str, Measured]:
+    """Let contestants compete so many times in new processes, with `extra` variables; return the rounds of all.
+
+    Where arrays lie differs from process to process, and steps take a tenth or two longer in an unlucky one. Everyone
+    takes part in all rounds, whatever the budget, so that those of one start stay side by side.
+    """
+    pace = dataclasses.replace(pace, budget=math.inf)
+    whole: dict[str, Measured] = {}
+    for _ in range(starts):
+        with started(contestants, threads, extra) as processes:
+            for name, one in compete(processes, task, pace, tolerance=tolerance).items():
+                mine = whole.setdefault(name, one)
+                if mine is not one:
+                    mine.seconds += one.seconds
+                    mine.peak = max(mine.peak, one.peak)
+    return whole
+
+
 def _compare(name: str, got: list[list[float]], reference: str, wanted: list[list[float]], tolerance: float) -> None:
     for values, others in zip(got, wanted, strict=True):
         size = max(map(abs, others))

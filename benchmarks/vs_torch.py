@@ -27,6 +27,7 @@ from contest import (
     as_row,
     best_torch,
     compete,
+    compete_anew,
     fastscratch_contestant,
     ratio,
     started,
@@ -63,10 +64,12 @@ class Options:
         Try torch.compile too, which takes minutes; where no rows are named, for 32 images of both networks.
     keep_memory : bool
         Have glibc keep freed memory, for both engines.
+    starts : int
+        Processes of each engine, one after the other; with --layers and --compile it is one.
     rounds : int
-        Rounds; the median counts.
+        Rounds of each start; the median of all counts.
     seconds : float
-        What a round of PyTorch should take; with --layers a third of it, for there are many.
+        What a round of PyTorch should take.
     images : int
         Random images that batches are gathered from.
     out : str
@@ -81,8 +84,9 @@ class Options:
     layers: bool = False
     compile: bool = False
     keep_memory: bool = False
-    rounds: int = Pace.rounds
-    seconds: float = Pace.seconds
+    starts: int = 3
+    rounds: int = 7
+    seconds: float = 0.2
     images: int = 2048
     out: str = ""
     quick: bool = False
@@ -96,12 +100,14 @@ def run(options: Options) -> int:
         names = COMPILED_ROWS
     rows = [STEPS[name] for name in names]
     threads = thread_count(options.threads)
+    if options.starts < 1:
+        raise ValueError(f"starts must be at least 1, got {options.starts}")
     if options.images < max(row.batch for row in rows):
         raise ValueError(f"images must be at least {max(row.batch for row in rows)}, a batch, got {options.images}")
     pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
     name = "vs_torch_compiled" if options.compile else "vs_torch"
     if options.layers:
-        name, pace = "vs_torch_layers", dataclasses.replace(pace, seconds=pace.seconds / 3)
+        name = "vs_torch_layers"
     with section(name, settings_of(options) | {"threads": threads}, options.out) as results:
         if options.layers:
             lines = [*_layers(options, backends, threads, pace, results)]
@@ -116,22 +122,23 @@ def run(options: Options) -> int:
 def _steps(
     options: Options, rows: list[Step], backends: list[str], threads: int, pace: Pace, results: Section
 ) -> Iterator[tuple[Any, ...]]:
+    starts = 1 if options.quick or options.compile else options.starts
+    extra = KEEP_MEMORY if options.keep_memory else None
     for row in rows:
         ours = [name for name in backends if not row.precision or name in FAST_BACKENDS]
         if not ours:
             continue
-        tell(f"{row.network}, batch {row.batch} {row.precision}".rstrip())
+        what = f"{row.network}, batch {row.batch} {row.precision}".rstrip()
+        tell(what)
         contestants = torch_contestants(options.compile)
         contestants += [fastscratch_contestant(name, row.precision) for name in ours]
         task = {"kind": "training", "network": row.network, "batch": row.batch, "count": options.images}
         try:
-            with started(contestants, threads, KEEP_MEMORY if options.keep_memory else None) as processes:
-                measured = compete(processes, task, pace, tolerance=TOLERANCES[row.precision])
+            measured = compete_anew(contestants, threads, task, pace, starts, extra, TOLERANCES[row.precision])
         except EngineError as error:
-            results.fail(f"{row.network}, batch {row.batch} {row.precision}".rstrip(), error)
+            results.fail(what, error)
             continue
-        what = dataclasses.asdict(row) | {"threads": threads}
-        results.add(what | as_row(measured))
+        results.add(dataclasses.asdict(row) | {"threads": threads} | as_row(measured))
         for line in _compared(measured):
             mine, best = measured[line[0]], measured[best_torch(measured)]
             yield (row.network, row.batch, *line, f"{mine.peak:.0f}", f"{best.peak:.0f}")

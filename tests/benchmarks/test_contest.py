@@ -22,6 +22,18 @@ def test_two_processes_take_turns():
         assert 0 < one.imported < one.peak
 
 
+@pytest.mark.timeout(300)
+def test_rounds_of_several_starts_stand_behind_each_other(monkeypatch):
+    begun = []
+    started = contest.started
+    monkeypatch.setattr(contest, "started", lambda *all: begun.append(all) or started(*all))
+    pace = Pace(rounds=2, seconds=1e-4, budget=1e-9)
+    measured = contest.compete_anew([NUMPY], 1, TASK, pace, starts=2, extra={"MALLOC_TRIM_THRESHOLD_": "1000000"})
+    assert list(measured) == ["numpy"]
+    assert len(measured["numpy"].seconds) == 4, "no budget ends a start early"
+    assert begun == [([NUMPY], 1, {"MALLOC_TRIM_THRESHOLD_": "1000000"})] * 2
+
+
 @pytest.fixture(scope="module")
 def both_engines():
     with contest.started([*contest.torch_contestants(), NUMPY], threads=1) as processes:

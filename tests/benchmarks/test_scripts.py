@@ -90,6 +90,7 @@ MISTAKES = {
     "backends": (["vs_torch.py", "--backends", ","], "backends must be some of cython, numba, numpy, got ','"),
     "threads": (["vs_torch.py", "--threads", "0"], "threads must be at least 1, got 0"),
     "rounds": (["vs_torch.py", "--rounds", "0"], "rounds must be at least 1, got 0"),
+    "starts": (["vs_torch.py", "--starts", "0"], "starts must be at least 1, got 0"),
     "images": (["vs_torch.py", "--images", "3"], "images must be at least 128, a batch, got 3"),
     "option": (["roofline.py", "--nix"], "unknown option --nix"),
     "batches": (["bench_step.py", "--batches", "4,x"], "batches must be whole numbers of at least 1, got '4,x'"),
