@@ -84,8 +84,8 @@ class Options:
     layers: bool = False
     compile: bool = False
     keep_memory: bool = False
-    starts: int = 3
-    rounds: int = 7
+    starts: int = 2
+    rounds: int = 9
     seconds: float = 0.2
     images: int = 2048
     out: str = ""
