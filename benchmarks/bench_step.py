@@ -17,6 +17,7 @@ from typing import Any
 
 from console import BACKENDS, chosen, chosen_backends, main, table, tell, thread_count, whole_numbers
 from contest import (
+    AWAKE,
     QUICK,
     Contestant,
     EngineError,
@@ -83,7 +84,7 @@ def run(options: Options) -> int:
     backends = chosen_backends(options.backends)
     batches = whole_numbers("batches", options.batches)
     threads = sorted({1, thread_count(options.threads)})
-    pace = Pace(options.rounds, options.seconds, budget=8.0)  # VGG's 512 images take PyTorch up to 13 s a step
+    pace = Pace(options.rounds, options.seconds, budget=8.0, wake=AWAKE)  # 512 images: up to 13 s a step
     if options.quick:
         batches, threads, pace = batches[:1], threads[-1:], QUICK
     contestants = [*torch_contestants(), *map(fastscratch_contestant, backends)]

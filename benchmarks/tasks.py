@@ -38,11 +38,18 @@ class Task:
     result: Callable[[], list[np.ndarray]]
     reset: Callable[[], None] = lambda: None
 
-    def time(self, calls: int, wake: bool = True) -> float:
-        """Return the mean seconds of so many calls from the start; a call before them wakes threads and caches."""
-        if wake:
+    def time(self, calls: int, wake: float | None = 0.0) -> float:
+        """Return the mean seconds of so many calls from the start.
+
+        Calls before them, `wake` seconds long and one at least, wake threads, caches and the processor's clock; None leaves
+        them out.
+        """
+        if wake is not None:
             self.reset()
+            until = time.perf_counter() + wake
             self.call()
+            while time.perf_counter() < until:
+                self.call()
         self.reset()
         started = time.perf_counter()
         for _ in range(calls):

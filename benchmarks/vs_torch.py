@@ -18,6 +18,7 @@ from typing import Any
 
 from console import BACKENDS, chosen, chosen_backends, main, table, tell, thread_count
 from contest import (
+    AWAKE,
     KEEP_MEMORY,
     QUICK,
     TOLERANCES,
@@ -85,7 +86,7 @@ class Options:
     compile: bool = False
     keep_memory: bool = False
     starts: int = 2
-    rounds: int = 9
+    rounds: int = 7
     seconds: float = 0.2
     images: int = 2048
     out: str = ""
@@ -104,7 +105,9 @@ def run(options: Options) -> int:
         raise ValueError(f"starts must be at least 1, got {options.starts}")
     if options.images < max(row.batch for row in rows):
         raise ValueError(f"images must be at least {max(row.batch for row in rows)}, a batch, got {options.images}")
-    pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
+    pace = Pace(options.rounds, options.seconds, wake=0.0 if options.layers else AWAKE)
+    if options.quick:
+        pace = QUICK
     name = "vs_torch_compiled" if options.compile else "vs_torch"
     if options.layers:
         name = "vs_torch_layers"

@@ -79,7 +79,7 @@ class Worker:
             results += [self.task.result() for _ in range(CHECKED_STEPS - 1)]
         return {"first_seconds": first, "check": [_summary(array) for result in results for array in result]}
 
-    def time(self, calls: int, wake: bool = True) -> dict[str, Any]:
+    def time(self, calls: int, wake: float | None = 0.0) -> dict[str, Any]:
         """Time the task."""
         return {"seconds": self.task.time(calls, wake)}
 
