@@ -41,8 +41,8 @@ class Task:
     def time(self, calls: int, wake: float | None = 0.0) -> float:
         """Return the mean seconds of so many calls from the start.
 
-        Calls before them, `wake` seconds long and one at least, wake threads, caches and the processor's clock; None leaves
-        them out.
+        Calls before them, `wake` seconds long and one at least, wake threads, caches and the processor's clock; None
+        leaves them out.
         """
         if wake is not None:
             self.reset()
