@@ -12,8 +12,11 @@ import os
 import threading
 from collections.abc import Iterator
 
-SPINS = 5000
-"""So many times a thread looks: long enough to be awake still when Python comes with the next kernel."""
+SPINS = 20_000
+"""So many times a thread looks: long enough to be awake still when Python comes with the next kernel.
+
+And long enough for the system to move one of two threads that began on the same core: with 5,000 they take turns there.
+"""
 
 SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 """Environment variables that say something about it."""
