@@ -24,15 +24,15 @@ from typing import Any
 import numpy as np
 from console import BACKENDS, chosen, chosen_one, main, table, tell, thread_count
 from contest import (
+    AWAKE,
     QUICK,
     TOLERANCES,
     Contestant,
     EngineError,
     Pace,
     Process,
-    compete,
+    compete_anew,
     fastscratch_contestant,
-    started,
 )
 from networks import STEPS
 from record import section, settings_of
@@ -133,7 +133,7 @@ def run(options: Options) -> int:
     names = chosen("rows", options.rows, tuple(STEPS))
     backend = chosen_one("backend", options.backend, BACKENDS)
     threads = thread_count(options.threads)
-    pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
+    pace = QUICK if options.quick else Pace(options.rounds, options.seconds, wake=AWAKE)
     commits = {"base": _commit(options.base), "head": _commit(options.head)}
     confidence = 1 - (1 - CONFIDENCE) / len(names)
     slower = []
@@ -176,15 +176,16 @@ def _measure(
     starts = 1 if pace == QUICK else STARTS
     pace = dataclasses.replace(pace, rounds=math.ceil(pace.rounds / starts))
     measured: list[dict[str, list[float]]] = []
-    for turn in range(starts):
-        tell(f"{name}, start {turn + 1} of {starts}")
-        first = turn % len(contestants)
-        with started(contestants[first:] + contestants[:first], threads) as processes:
-            for process in processes:
-                _check_tree(process, sides[process.contestant.name])
-            found = compete(processes, task, pace, tolerance=TOLERANCES[step.precision])
-        rounds = min(len(one.seconds) for one in found.values())  # a slow side may have left early
-        measured.append({label: found[label].seconds[:rounds] for label in sides})
+    tell(f"{name}, {starts} starts")
+    tolerance = TOLERANCES[step.precision]
+
+    def examine(process: Process) -> None:
+        _check_tree(process, sides[process.contestant.name])
+
+    found = compete_anew(contestants, threads, task, pace, starts, tolerance=tolerance, examine=examine)
+    for turn, start in enumerate(found, start=1):
+        tell(f"{name}: {turn} of {starts} done")
+        measured.append({label: one.seconds for label, one in start.items()})
     change, noise = (
         bootstrap([np.divide(one[side], one["base"]) for one in measured], confidence=confidence)
         for side in ("head", "again")

@@ -15,7 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -305,23 +305,36 @@ def compete_anew(
     task: Mapping[str, Any],
     pace: Pace,
     starts: int,
+    *,
     extra: Mapping[str, str] | None = None,
     tolerance: float = TOLERANCE,
-) -> dict[str, Measured]:
-    """Let contestants compete so many times in new processes, with `extra` variables; return the rounds of all.
+    examine: Callable[[Process], None] = lambda process: None,
+) -> Iterator[dict[str, Measured]]:
+    """Yield what contestants did, for each of so many starts of all their processes.
 
-    Where arrays lie differs from process to process, and steps take a tenth or two longer in an unlucky one. Everyone
-    takes part in all rounds, whatever the budget, so that those of one start stay side by side.
+    Where arrays lie differs from process to process, and steps take a tenth or two longer in an unlucky one. Who is
+    started first moves on by one. Everyone takes part in all rounds, whatever the budget, so that rounds stay side by
+    side. `extra` are variables of all processes; `examine` sees each of them before it works.
     """
     pace = dataclasses.replace(pace, budget=math.inf)
+    for turn in range(starts):
+        first = turn % len(contestants)
+        with started([*contestants[first:], *contestants[:first]], threads, extra) as processes:
+            for process in processes:
+                examine(process)
+            found = compete(processes, task, pace, tolerance=tolerance)
+        yield {one.name: found[one.name] for one in contestants}
+
+
+def merged(starts: Iterable[Mapping[str, Measured]]) -> dict[str, Measured]:
+    """Return the rounds of all starts behind each other, and the highest peaks; the rest is that of the first start."""
     whole: dict[str, Measured] = {}
-    for _ in range(starts):
-        with started(contestants, threads, extra) as processes:
-            for name, one in compete(processes, task, pace, tolerance=tolerance).items():
-                mine = whole.setdefault(name, one)
-                if mine is not one:
-                    mine.seconds += one.seconds
-                    mine.peak = max(mine.peak, one.peak)
+    for start in starts:
+        for name, one in start.items():
+            mine = whole.setdefault(name, one)
+            if mine is not one:
+                mine.seconds += one.seconds
+                mine.peak = max(mine.peak, one.peak)
     return whole
 
 

@@ -30,6 +30,7 @@ from contest import (
     compete,
     compete_anew,
     fastscratch_contestant,
+    merged,
     ratio,
     started,
     torch_contestants,
@@ -137,7 +138,10 @@ def _steps(
         contestants += [fastscratch_contestant(name, row.precision) for name in ours]
         task = {"kind": "training", "network": row.network, "batch": row.batch, "count": options.images}
         try:
-            measured = compete_anew(contestants, threads, task, pace, starts, extra, TOLERANCES[row.precision])
+            tolerance = TOLERANCES[row.precision]
+            measured = merged(
+                compete_anew(contestants, threads, task, pace, starts, extra=extra, tolerance=tolerance)
+            )
         except EngineError as error:
             results.fail(what, error)
             continue

@@ -28,10 +28,13 @@ def test_rounds_of_several_starts_stand_behind_each_other(monkeypatch):
     started = contest.started
     monkeypatch.setattr(contest, "started", lambda *all: begun.append(all) or started(*all))
     pace = Pace(rounds=2, seconds=1e-4, budget=1e-9)
-    measured = contest.compete_anew([NUMPY], 1, TASK, pace, starts=2, extra={"MALLOC_TRIM_THRESHOLD_": "1000000"})
-    assert list(measured) == ["numpy"]
-    assert len(measured["numpy"].seconds) == 4, "no budget ends a start early"
-    assert begun == [([NUMPY], 1, {"MALLOC_TRIM_THRESHOLD_": "1000000"})] * 2
+    again, seen, variables = Contestant("again", NUMPY.settings), [], {"MALLOC_TRIM_THRESHOLD_": "1000000"}
+    found = contest.compete_anew([NUMPY, again], 1, TASK, pace, 2, extra=variables, examine=seen.append)
+    measured = contest.merged(found)
+    assert list(measured) == ["numpy", "again"]
+    assert all(len(one.seconds) == 4 for one in measured.values()), "no budget ends a start early"
+    assert begun == [([NUMPY, again], 1, variables), ([again, NUMPY], 1, variables)]
+    assert [process.contestant.name for process in seen] == ["numpy", "again", "again", "numpy"]
 
 
 @pytest.fixture(scope="module")
