@@ -1,6 +1,10 @@
 """Engines in processes of their own: they do the same work in turn, and what goes wrong is told."""
 
 import os
+import signal
+import subprocess
+import sys
+import textwrap
 
 import contest
 import pytest
@@ -67,6 +71,25 @@ def test_a_worker_that_dies_is_noticed():
         process._process.kill()
         with pytest.raises(EngineError, match="ended with code"):
             process.ask(do="memory")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for it")
+def test_a_worker_ends_with_the_process_that_started_it():
+    program = textwrap.dedent(
+        f"""
+        import os, signal, contest
+        process = contest.Process(contest.fastscratch_contestant("numpy"), 1)
+        process.ask(do="prepare", **{TASK})
+        process.send(do="time", calls=100_000)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    # Returns when no process holds the standard error stream any more: within a moment, or after all those steps.
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, stderr=subprocess.PIPE, timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
 
 
 def test_a_backend_that_does_not_exist_is_refused():
