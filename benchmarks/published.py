@@ -52,15 +52,23 @@ def source(result: Result, section: str) -> str:
         for name, key in (("PyTorch", "torch"), ("NumPy", "numpy"), ("Numba", "numba"))
         if machine["versions"].get(key)
     )
-    loads = {word: part[f"load_{word}"]["busy"] for word in ("before", "during", "after") if f"load_{word}" in part}
-    busy = _listed(["unknown" if share is None else f"{100 * share:.0f} %" for share in loads.values()])
-    when = _listed([*loads]) + ("" if is_complete(part) else " (it was stopped before its end)")
+    parts = [*part.get("earlier", []), part]
+    words = [word for word in ("before", "during", "after") if f"load_{word}" in part]
+    busy = _listed([_largest([one[f"load_{word}"] for one in parts]) for word in words])
+    when = _listed(words) + ("" if is_complete(part) else " (it was stopped before its end)")
+    among = f" (the largest of {len(parts)} parts)" if len(parts) > 1 else ""
     failed = "".join(f"Not measured: {failure}.\n" for failure in part["failures"])
     return (
         f"\n{machine['cpu']}, {machine['isa'] or 'no compiled kernels'}, {machine['cores']} cores; {versions}; "
         f"{machine['date']}, commit `{machine['commit']}`{_changes(machine)}; "
-        f"in use by others {when}: {busy}.\n{failed}"
+        f"in use by others {when}: {busy}{among}.\n{failed}"
     )
+
+
+def _largest(loads: Sequence[Mapping[str, Any] | None]) -> str:
+    """Return the largest share of the machine that others used, unknown where one of them is."""
+    shares = [load["busy"] if load else None for load in loads]
+    return "unknown" if None in shares else f"{100 * max(shares):.0f} %"
 
 
 def _listed(words: Sequence[str]) -> str:

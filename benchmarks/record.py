@@ -34,6 +34,9 @@ BUSY = 0.1
 UNDER_WAY = ", under way"
 """Behind the name of a section that does not yet take the place of a complete one."""
 
+LOADS = ("load_before", "load_during", "load_after")
+"""Keys of a section that tell what share of the machine others used."""
+
 WHOLE = ("out", "layers", "compile")
 """Options with which a script still measures all that its tables show; with any other it measures a part."""
 
@@ -145,8 +148,9 @@ class Section:
 
     def __init__(self, name: str, settings: dict[str, Any], path: str = "") -> None:
         self.machine = machine()
-        is_part = bool(settings.get("quick") or settings.get("part"))
-        self.path = Path(path) if path else default_path(self.machine, is_part=is_part)
+        self.is_part = bool(settings.get("quick") or settings.get("part"))
+        self.is_named = bool(path)
+        self.path = Path(path) if path else default_path(self.machine, is_part=self.is_part)
         self.name = name
         self.failures: list[str] = []
         self.is_stopped = False
@@ -159,17 +163,34 @@ class Section:
         }
 
     def take_up(self) -> list[dict[str, Any]]:
-        """Take over and return the rows of a stopped measurement with the same settings at the same commit."""
-        kept = load(self.path).get("sections", {}) if self.path.exists() else {}
-        for name in (self.name + UNDER_WAY, self.name):
-            part = kept.get(name)
-            if part is None or is_complete(part):
-                continue
-            if part["settings"] == self.data["settings"] and _code(part.get("machine")) == _code(self.machine):
-                self.data["rows"] = part["rows"]
+        """Take over and return the rows of a stopped measurement with the same settings at the same commit.
+
+        How busy the machine was meanwhile stays beside them, as ``earlier``. Where the file was not named, one of
+        another day will do.
+        """
+        for part in self._stopped():
+            if part["rows"] and self._is_same(part):
+                this = {key: part.get(key) for key in ("at", *LOADS)}
+                self.data |= {"rows": part["rows"], "earlier": [*part.get("earlier", []), this]}
                 break
         rows: list[dict[str, Any]] = self.data["rows"]
         return rows
+
+    def _stopped(self) -> Iterator[dict[str, Any]]:
+        """Yield this script's measurements that were stopped, those of the newest file first."""
+        files = [self.path] if self.path.exists() else []
+        if not self.is_named:
+            any_day = default_path(self.machine | {"date": "????-??-??"}, is_part=self.is_part)
+            files = sorted(any_day.parent.glob(any_day.name), reverse=True)
+        for sections in (load(file).get("sections", {}) for file in files):
+            for name in (self.name + UNDER_WAY, self.name):
+                if name in sections and not is_complete(sections[name]):
+                    yield sections[name]
+
+    def _is_same(self, part: Mapping[str, Any]) -> bool:
+        """Return whether a section was measured with these settings, of this code."""
+        told = [{key: value for key, value in one["settings"].items() if key != "out"} for one in (part, self.data)]
+        return told[0] == told[1] and _code(part.get("machine")) == _code(self.machine)
 
     def add(self, row: dict[str, Any]) -> None:
         """Add a row and write the file."""

@@ -67,6 +67,33 @@ def test_a_stopped_measurement_goes_on_with_the_same_settings(tmp_path, seeds, k
     assert record.load(again.path)["sections"]["a"]["rows"] == [*kept, {"x": 2}]
 
 
+def test_what_goes_on_keeps_how_busy_the_machine_was_before(tmp_path, monkeypatch):
+    path = str(tmp_path / "results.json")
+    for share, parts in ((0.5, []), (0.25, [0.5]), (0.0, [0.5, 0.25])):
+        monkeypatch.setattr(record, "busy", lambda share=share: share)
+        with record.section("a", {"seeds": 5}, path) as opened:
+            opened.take_up()
+            opened.add({"x": share})
+            opened.is_stopped = True
+        part = record.load(opened.path)["sections"]["a"]
+        assert [earlier["load_before"]["busy"] for earlier in part.get("earlier", [])] == parts
+        assert part["load_before"]["busy"] == share
+    assert part["rows"] == [{"x": 0.5}, {"x": 0.25}, {"x": 0.0}]
+
+
+def test_a_measurement_goes_on_the_next_day_and_under_another_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    described = record.machine() | {"commit": "0123abcde"}
+    monkeypatch.setattr(record, "machine", lambda: described | {"date": "2026-01-02"})
+    stopped = record.Section("a", {"out": "", "seeds": 5})
+    stopped.add({"x": 1})
+    monkeypatch.setattr(record, "machine", lambda: described | {"date": "2026-01-03"})
+    record.Section("b", {"out": ""}).add({"y": 1})
+    assert record.Section("a", {"out": "", "seeds": 5}).take_up() == [{"x": 1}]
+    assert record.Section("a", {"out": "other", "seeds": 5}, str(stopped.path)).take_up() == [{"x": 1}]
+    assert record.Section("a", {"out": "other", "seeds": 5}, str(tmp_path / "other")).take_up() == []
+
+
 def test_a_complete_measurement_is_made_again(tmp_path):
     path = str(tmp_path / "results.json")
     with record.section("a", {}, path) as opened:

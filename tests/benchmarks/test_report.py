@@ -127,6 +127,17 @@ def test_what_failed_and_others_load_are_told(folder):
     assert "in use by others before, during and after: 1 %, 20 % and 1 %.\nNot measured: vgg, batch 32: no mem" in text
 
 
+def test_of_several_parts_the_busiest_counts(folder):
+    content = bench_results.results()
+    earlier = [{"load_before": {"busy": 0.0}, "load_during": {"busy": 0.5}, "load_after": {"busy": 0.03}}]
+    content["sections"]["vs_torch"] |= {"load_during": {"busy": 0.2}, "earlier": earlier}
+    write(folder, "a", content)
+    assert "others before, during and after: 1 %, 50 % and 3 % (the largest of 2 parts).\n" in report.vs_torch()
+    earlier[0]["load_after"] = None  # what was killed could not look
+    write(folder, "a", content)
+    assert "before, during and after: 1 %, 50 % and unknown (the largest of 2 parts).\n" in report.vs_torch()
+
+
 def test_memory_is_shown_with_and_without_imports(folder):
     write(folder, "a", bench_results.results())
     for text in (report.vs_torch(), report.step()):
