@@ -84,7 +84,7 @@ def vs_torch() -> str:
 
 
 def compiled() -> str:
-    """Return what torch.compile makes of PyTorch's training steps, and the ratio to the faster of both."""
+    """Return what torch.compile makes of PyTorch's steps and inference, and the ratio to the faster of both."""
 
     def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
         for row in rows:
@@ -94,11 +94,12 @@ def compiled() -> str:
                     ways[name.endswith(" compiled")].append(name)
             best = [min(names, key=lambda name: median(row["engines"][name]["seconds"])) for names in ways]
             cells = (f"{_milliseconds(row, name)} ({name.split()[1]})" for name in best)
-            what = [f"{_network(row)}, {row['batch']}", str(row["threads"])]
+            kind = row.get("kind", "training")  # older files have no other
+            what = [f"{_network(row)}, {row['batch']}", kind, str(row["threads"])]
             yield [*what, *cells, *(_ratio(row, _backend(row, name)) for name in COMPILED)]
 
     ratios = (f"PyTorch / {name}" for name in COMPILED)
-    head = ["network, batch", "threads", "PyTorch, ms", "compiled, ms", *ratios]
+    head = ["network, batch", "what", "threads", "PyTorch, ms", "compiled, ms", *ratios]
     return _per_machine("vs_torch_compiled", head, lines)
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/vs_torch.py                         # training steps of both networks
     python benchmarks/vs_torch.py --layers                # every convolution alone, forward and backward
-    python benchmarks/vs_torch.py --compile               # torch.compile beside both, a batch size of each network
+    python benchmarks/vs_torch.py --compile               # torch.compile beside both, and inference; 32 images
     python benchmarks/vs_torch.py --backends cython --threads 1 --rows vgg-32
 
 A step is: gather a batch of random images, forward, cross entropy, backward, Adam. benchmarks/README.md says how it is
@@ -12,6 +12,7 @@ measured and what PyTorch is given.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -63,7 +64,8 @@ class Options:
     layers : bool
         Every convolution of both networks alone, and the report's CNN's fused blocks, instead of training steps.
     compile : bool
-        Try torch.compile too, which takes minutes; where no rows are named, for 32 images of both networks.
+        Try torch.compile too, for training and for inference, which takes minutes; where no rows are named, for 32
+        images of both networks.
     keep_memory : bool
         Have glibc keep freed memory, for both engines.
     starts : int
@@ -118,7 +120,7 @@ def run(options: Options) -> int:
             table(("layer", "pass", "threads", *COMPARED), lines, text_columns=2)
         else:
             lines = [*_steps(options, rows, backends, threads, pace, results)]
-            table(("network", "batch", *COMPARED, "MiB", "PyTorch MiB"), lines)
+            table(("network", "what", "batch", *COMPARED, "MiB", "PyTorch MiB"), lines, text_columns=2)
     print("\nratio: PyTorch's time / fastscratch's, median over the rounds; range: least and most")
     return int(bool(results.failures))
 
@@ -128,15 +130,16 @@ def _steps(
 ) -> Iterator[tuple[Any, ...]]:
     starts = 1 if options.quick or options.compile else options.starts
     extra = KEEP_MEMORY if options.keep_memory else None
-    for row in rows:
+    kinds = ("training", "inference") if options.compile else ("training",)
+    for row, kind in itertools.product(rows, kinds):
         ours = [name for name in backends if not row.precision or name in FAST_BACKENDS]
         if not ours:
             continue
-        what = f"{row.network}, batch {row.batch} {row.precision}".rstrip()
+        what = f"{row.network}, {kind}, batch {row.batch} {row.precision}".rstrip()
         tell(what)
         contestants = torch_contestants(options.compile)
         contestants += [fastscratch_contestant(name, row.precision) for name in ours]
-        task = {"kind": "training", "network": row.network, "batch": row.batch, "count": options.images}
+        task = {"kind": kind, "network": row.network, "batch": row.batch, "count": options.images}
         try:
             tolerance = TOLERANCES[row.precision]
             measured = merged(
@@ -145,10 +148,10 @@ def _steps(
         except EngineError as error:
             results.fail(what, error)
             continue
-        results.add(dataclasses.asdict(row) | {"threads": threads} | as_row(measured))
+        results.add(dataclasses.asdict(row) | {"kind": kind, "threads": threads} | as_row(measured))
         for line in _compared(measured):
             mine, best = measured[line[0]], measured[best_torch(measured)]
-            yield (row.network, row.batch, *line, f"{mine.peak:.0f}", f"{best.peak:.0f}")
+            yield (row.network, kind, row.batch, *line, f"{mine.peak:.0f}", f"{best.peak:.0f}")
 
 
 def _layers(

@@ -106,7 +106,9 @@ def results(**changes: Any) -> dict[str, Any]:
             ]),
             "vs_torch_compiled": section([
                 {"network": "vgg", "batch": 32, "precision": "", "threads": 2}
+                | kind
                 | measured(0.1, ENGINES | {"torch contiguous compiled": 4.2, "torch channels_last compiled": 4.1})
+                for kind in ({}, {"kind": "inference"})
             ]),
             "vs_torch_layers": section(layers),
             "step": section(steps, start=[{"engine": "numba", "import_seconds": 0.5, "first_seconds": 1.5}]),
