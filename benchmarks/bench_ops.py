@@ -22,11 +22,8 @@ import fastscratch_kernels as kernels
 
 ENGINES = ("numpy", "numba", "cython", "torch-contiguous", "torch-channels_last", "jax")
 # float64 is for gradient checks; that its kernels are no slower than they should be shows on the small network.
-FLOAT64 = tuple(
-    key(shape)
-    for shape in (*CONVOLUTIONS, *BLOCKS, *POOLINGS, *DENSE, *PATCHES)
-    if shape.name.startswith("baseline")
-)
+_IN_LAYERS: tuple[AnyShape, ...] = (*CONVOLUTIONS, *BLOCKS, *POOLINGS, *DENSE, *PATCHES)
+FLOAT64 = tuple(key(shape) for shape in _IN_LAYERS if shape.name.startswith("baseline"))
 CASES = [
     (dtype, name, backward)
     for dtype, names in (("float32", ALL), ("float64", FLOAT64))

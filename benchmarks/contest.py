@@ -69,7 +69,7 @@ class Contestant:
     @property
     def is_torch(self) -> bool:
         """Whether this is PyTorch."""
-        return self.settings["engine"] == "torch"
+        return bool(self.settings["engine"] == "torch")
 
 
 def torch_contestants(compiled: bool = False) -> list[Contestant]:

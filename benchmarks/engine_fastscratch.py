@@ -133,11 +133,13 @@ class Learner:
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Return the class of each image."""
         self._model.eval()
-        return self._model.forward(images).argmax(axis=1)
+        classes: np.ndarray = self._model.forward(images).argmax(axis=1)
+        return classes
 
 
 def _flat(shape: Flat, arrays: dict[str, np.ndarray], backward: bool) -> Any:
-    x, others = arrays["x"], {name: array for name, array in arrays.items() if name != "x"}
+    x = arrays["x"]
+    others: dict[str, Any] = {name: array for name, array in arrays.items() if name != "x"}
     if shape.op == "log_softmax":
         log_p = kernels.log_softmax(x)
         if backward:
@@ -147,7 +149,7 @@ def _flat(shape: Flat, arrays: dict[str, np.ndarray], backward: bool) -> Any:
         y = kernels.relu(x)
         return (lambda: kernels.relu_backward(arrays["dy"], y)) if backward else lambda: kernels.relu(x)
     if shape.op == "sgd_step":
-        how = SGD | {"out": x, "out_velocity": arrays["velocity"]}
+        how: dict[str, Any] = SGD | {"out": x, "out_velocity": arrays["velocity"]}
         return lambda: kernels.sgd_step(x, **others, lr=STEP_RATE, **how)
     if shape.op == "adam_step":
         how = {"out": x, "out_m": arrays["m"], "out_v": arrays["v"]}

@@ -67,7 +67,7 @@ class TorchEngine:
         def step() -> torch.Tensor:
             chosen = indices(batches)
             optimizer.zero_grad(set_to_none=True)
-            loss = criterion(run(self._gathered(images, chosen)), labels.index_select(0, chosen))
+            loss: torch.Tensor = criterion(run(self._gathered(images, chosen)), labels.index_select(0, chosen))
             loss.backward()
             optimizer.step()
             return loss
@@ -90,7 +90,8 @@ class TorchEngine:
 
         @torch.inference_mode()
         def step() -> torch.Tensor:
-            return run(self._gathered(images, indices(batches)))
+            scores: torch.Tensor = run(self._gathered(images, indices(batches)))
+            return scores
 
         return Task(step, lambda: [step().numpy()], batches.rewind)
 
@@ -182,7 +183,8 @@ class Learner:
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Return the class of each image."""
         self._model.eval()
-        return self._model(self._tensor(images)).argmax(1).numpy()
+        classes: np.ndarray = self._model(self._tensor(images)).argmax(1).numpy()
+        return classes
 
 
 def _flat(shape: Flat, t: dict[str, torch.Tensor], backward: bool) -> Callable[[], Any]:
@@ -197,15 +199,16 @@ def _flat(shape: Flat, t: dict[str, torch.Tensor], backward: bool) -> Callable[[
         y = torch.relu(x)
         return (lambda: aten.threshold_backward(t["dy"], y, 0)) if backward else lambda: torch.relu(x)
     if shape.op == "sgd_step":
-        how = {"lr": STEP_RATE, "momentum": SGD["momentum"], "nesterov": SGD["nesterov"], "weight_decay": SGD["decay"]}
+        how: dict[str, Any] = {name: SGD[name] for name in ("momentum", "nesterov")}
+        how |= {"lr": STEP_RATE, "weight_decay": SGD["decay"]}
         how |= {"dampening": 0.0, "maximize": False, "is_first_step": False}
         return lambda: (torch._fused_sgd_([x], [t["grad"]], [t["velocity"]], **how), x, t["velocity"])[1:]
     if shape.op == "adam_step":
         how = {"lr": STEP_RATE, "beta1": 0.9, "beta2": 0.999, "weight_decay": 0.0, "eps": 1e-8}
         how |= {"amsgrad": False, "maximize": False}
         step = [torch.tensor(LATE_STEP)]
-        moments = [t["m"]], [t["v"]]
-        return lambda: (torch._fused_adam_([x], [t["grad"]], *moments, [], step, **how), x, t["m"], t["v"])[1:]
+        m, v = [t["m"]], [t["v"]]
+        return lambda: (torch._fused_adam_([x], [t["grad"]], m, v, [], step, **how), x, t["m"], t["v"])[1:]
     if shape.op == "look_up_levels":
         mean, std = torch.tensor([LEVEL_MEAN, LEVEL_STD], dtype=torch.float64)
         normalized = affine(mean, std, t["table"].dtype)

@@ -23,7 +23,7 @@ from contest import (
 )
 from record import section, settings_of
 from rungs import LADDERS, Rung, gains
-from shapes import ALL
+from shapes import BLOCKS, CONVOLUTIONS, key
 
 BACKENDS = ("cython", "numba")
 ONCE = Pace(rounds=1)
@@ -67,9 +67,10 @@ def run(options: Options) -> int:
     pace, batch = (QUICK, 2) if options.quick else (Pace(options.rounds, options.seconds), options.batch)
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}")
+    shapes = {key(shape): shape for shape in (*CONVOLUTIONS, *BLOCKS)}
     with section("ladder", settings_of(options) | {"threads": threads}, options.out) as results:
         for name, rungs in LADDERS.items():
-            shape = ALL[name]
+            shape = shapes[name]
             if options.quick:
                 shape = dataclasses.replace(shape, size=8, channels=32, filters=32)
             tell(f"{shape.name}: {', '.join(rung.name for rung in rungs)}")

@@ -14,6 +14,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from contest import environment
@@ -71,7 +72,7 @@ def measure(threads: int, quick: bool = False) -> dict[str, float]:
 if __name__ == "__main__":
     small = "--quick" in sys.argv[1:]
     n_threads = get_num_threads()
-    product = {"size": 256 if small else 1024, "repeats": 1 if small else 10}
+    product: dict[str, Any] = {"size": 256 if small else 1024, "repeats": 1 if small else 10}
     found = {
         "flops": matmul_peak(**product),
         "flops_float64": matmul_peak(**product, dtype=np.float64),

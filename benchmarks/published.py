@@ -68,7 +68,8 @@ def source(result: Result, section: str) -> str:
 def _largest(loads: Sequence[Mapping[str, Any] | None]) -> str:
     """Return the largest share of the machine that others used, unknown where one of them is."""
     shares = [load["busy"] if load else None for load in loads]
-    return "unknown" if None in shares else f"{100 * max(shares):.0f} %"
+    known = [share for share in shares if share is not None]
+    return f"{100 * max(known):.0f} %" if len(known) == len(shares) else "unknown"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -53,7 +53,7 @@ def _git(*arguments: str) -> str:
 def machine() -> dict[str, Any]:
     """Describe machine, versions, settings and commit."""
     described = describe_machine()
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)

@@ -31,7 +31,8 @@ ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 sys.path.append(str(ROOT / "experiments"))
 
-from tables import Options, Tables, fill, table  # noqa: E402  # the other script that fills pages
+from tables import Options, Tables, fill  # noqa: E402  # the other script that fills pages
+from tabular import table  # noqa: E402
 
 ENGINES = ("cython", "numba", "numpy")
 COMPILED = ("cython", "numba")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import operator
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -66,7 +66,7 @@ def separate(shape: Conv, a: dict[str, np.ndarray], algorithm: str) -> list[np.n
     pooled, places = kernels.maxpool2d(y, shape.pool)
     spread = kernels.maxpool2d_backward(a["dy"], places, y.shape, shape.pool)
     kernels.relu_backward(spread, y, dx=spread)
-    return [pooled, *kernels.conv2d_backward(spread, a["x"], a["w"], **how)]
+    return [pooled, *_given(kernels.conv2d_backward(spread, a["x"], a["w"], **how))]
 
 
 def fused_forward(shape: Conv, a: dict[str, np.ndarray], algorithm: str) -> list[np.ndarray]:
@@ -76,7 +76,7 @@ def fused_forward(shape: Conv, a: dict[str, np.ndarray], algorithm: str) -> list
     dead = pooled == 0
     dy, alive = np.where(dead, np.float32(0), a["dy"]), np.where(dead, np.uint8(0), places)
     spread = kernels.maxpool2d_backward(dy, alive, shape.conv_shape(len(a["x"])), shape.pool)
-    return [pooled, *kernels.conv2d_backward(spread, a["x"], a["w"], **_pairs(shape), algorithm=algorithm)]
+    return [pooled, *_given(kernels.conv2d_backward(spread, a["x"], a["w"], **_pairs(shape), algorithm=algorithm))]
 
 
 def fused(shape: Conv, a: dict[str, np.ndarray], algorithm: str) -> list[np.ndarray]:
@@ -84,14 +84,14 @@ def fused(shape: Conv, a: dict[str, np.ndarray], algorithm: str) -> list[np.ndar
     block = shape.windows | {"algorithm": algorithm}
     pooled, places = kernels.conv2d_relu_maxpool2d(a["x"], a["w"], a["b"], **block)
     back = kernels.conv2d_relu_maxpool2d_backward(a["dy"], places, a["x"], a["w"], **shape.windows)
-    return [pooled, *back]
+    return [pooled, *_given(back)]
 
 
 def alone(shape: Conv, a: dict[str, np.ndarray], algorithm: str) -> list[np.ndarray]:
     """Convolution without pooling, and back."""
     how = _pairs(shape) | {"algorithm": algorithm}
     y = kernels.conv2d(a["x"], a["w"], a["b"], **how)
-    return [y, *kernels.conv2d_backward(a["dy"], a["x"], a["w"], **how)]
+    return [y, *_given(kernels.conv2d_backward(a["dy"], a["x"], a["w"], **how))]
 
 
 WAYS: dict[str, Callable[[Conv, dict[str, np.ndarray], str], list[np.ndarray]]] = {
@@ -162,7 +162,13 @@ def gains(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
 
 def _images(row: Mapping[str, Any]) -> int:
     """Return by how many images a row's rounds were multiplied."""
-    return round(row["seconds"] / median(row["rounds"]))
+    images: float = row["seconds"] / median(row["rounds"])
+    return round(images)
+
+
+def _given(gradients: Iterable[np.ndarray | None]) -> Iterator[np.ndarray]:
+    """Yield the gradients that there are."""
+    return (gradient for gradient in gradients if gradient is not None)
 
 
 def _pairs(shape: Conv) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import dataclasses
 import math
 import statistics
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import figures
 import numpy as np
@@ -37,6 +37,9 @@ BATCHES = (16, 32, 64, 128, 256)
 CHANNELS = (16, 32, 64, 96, 128, 192)
 APART = "processes apart"
 """So many processes of one thread each, side by side."""
+
+X = TypeVar("X", bound=float)
+"""What is varied."""
 
 Points = dict[str, list[tuple[float, float]]]
 """Name of the contestant -> its points (x, y)."""
@@ -100,16 +103,16 @@ def _step(batch: int) -> dict[str, Any]:
 def _in_turn(
     processes: Sequence[Process],
     pace: Pace,
-    tasks: dict[float, dict[str, Any]],
-    y: Callable[[float, float], float],
-    calls: Callable[[float], int | None] = lambda x: None,
+    tasks: Mapping[X, dict[str, Any]],
+    y: Callable[[X, float], float],
+    calls: Callable[[X], int | None] = lambda _: None,
 ) -> Points:
     """Return `y` of x and the median seconds of a call, for the task of every x.
 
     A round goes through all x, the next one begins one further on: a drift of the machine meets all of a line's points,
     and does not bend it.
     """
-    seconds: dict[tuple[str, float], list[float]] = {}
+    seconds: dict[tuple[str, X], list[float]] = {}
     order = [*tasks]
     for turn in range(pace.rounds):
         tell(f"round {turn + 1} of {pace.rounds}")

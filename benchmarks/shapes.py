@@ -55,7 +55,7 @@ class Conv:
         return "conv2d_relu_maxpool2d" if self.pool else "conv2d"
 
     @property
-    def windows(self) -> dict[str, int]:
+    def windows(self) -> dict[str, Any]:
         """Keyword arguments of the op."""
         how = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
         return how | ({"pool_kernel_size": self.pool} if self.pool else {})
@@ -69,7 +69,7 @@ class Conv:
         """(KH, KW, C // groups, F)."""
         return (self.kernel, self.kernel, self.channels // self.groups, self.filters)
 
-    def conv_shape(self, batch: int) -> Shape:
+    def conv_shape(self, batch: int) -> tuple[int, int, int, int]:
         """Return (N, OH, OW, F), before any pooling."""
         how = (self.stride,) * 2, (self.padding,) * 2, (1, 1), self.groups
         return conv2d_shape(self.input_shape(batch), self.weight_shape, *how)
@@ -354,9 +354,8 @@ def key(shape: AnyShape) -> str:
     return f"{shape.op}:{shape.name}"
 
 
-ALL: dict[str, AnyShape] = {
-    key(shape): shape for shape in (*CONVOLUTIONS, *BLOCKS, *POOLINGS, *DENSE, *PATCHES, *NORMS, *CLASSIC, *FLAT)
-}
+_ALL: tuple[AnyShape, ...] = (*CONVOLUTIONS, *BLOCKS, *POOLINGS, *DENSE, *PATCHES, *NORMS, *CLASSIC, *FLAT)
+ALL = {key(shape): shape for shape in _ALL}
 """Every shape by its key."""
 
 

@@ -13,8 +13,8 @@ from fastscratch.config import TrainConfig
 if TYPE_CHECKING:
     from claims import Claim
     from drawing import Picture
-    from exhibits import Table
     from findings import Findings
+    from tabular import Table
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,9 @@ from runner import whole
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
 
-from console import chosen, main  # noqa: E402, F401  # a mistake is one line and exit code 2 there, too
+from console import chosen, main  # noqa: E402  # a mistake is one line and exit code 2 there, too
+
+__all__ = ["ROOT", "Scoped", "chosen", "main"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

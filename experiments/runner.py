@@ -53,7 +53,7 @@ def train(config: TrainConfig, folder: Path, whole: TrainAndTest | None = None) 
     return started
 
 
-def loader_of(config: TrainConfig, train: ImageDataset, normalization: Normalization, **more: Any) -> Loader:
+def loader_of(config: TrainConfig, train: ImageDataset, normalization: Normalization | None, **more: Any) -> Loader:
     """Return what serves the batches of a config's training run; `more` are further arguments of `Loader`."""
     augment = AUGMENTATIONS[config.augment]()
     return Loader(train, config.batch_size, seed=config.seed, augment=augment, normalization=normalization, **more)

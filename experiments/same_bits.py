@@ -60,7 +60,7 @@ def apart_by_the_entropy(cross_entropy: str, divergence: str) -> Check:
 
 def difference(first: dict[str, dict[str, list[float]]], second: dict[str, dict[str, list[float]]]) -> np.ndarray:
     """Return by how much the losses of the first batches differ."""
-    return np.array(first["batches"]["first"]) - np.array(second["batches"]["first"])
+    return np.subtract(first["batches"]["first"], second["batches"]["first"])
 
 
 def has_an_effect(one: str, other: str) -> Check:

@@ -76,7 +76,8 @@ def minutes(timing: Mapping[str, Any], config: TrainConfig, engine: str) -> floa
         if row["engine"] == engine and row["work"] == work:
             images = TRAINING_IMAGES * config.subsample * (1 - config.validation)
             steps = math.ceil(images / config.batch_size) * config.epochs
-            return steps * median(row["seconds_per_step"]) / 60
+            seconds: float = median(row["seconds_per_step"])
+            return steps * seconds / 60
     return None
 
 
