@@ -4,7 +4,7 @@
 
 Each measurement is a process of its own; engines take turns, round after round, with the same number of threads.
 Batches are prepared and augmented in the background as in a run, evaluation is not part of it. `write_up.py`
-extrapolates from the steps to whole runs.
+extrapolates from the steps to whole runs. What was stopped goes on where it was, at the same commit.
 """
 
 from __future__ import annotations
@@ -67,19 +67,35 @@ def run(options: Options) -> int:
         if value is not None and value <= 0:
             raise ValueError(f"{name} must be above 0, got {value}")
     threads = options.threads or available_cores()
-    rows: list[dict[str, Any]] = [
-        {"engine": engine, "work": work, "seconds_per_step": []} for engine, work in wanted(options)
-    ]
     path = timings.file_of(Path(options.results))
-    for number, row in itertools.product(range(options.rounds), rows):
+    begun = path.with_suffix(".begun.json")
+    result = taken_up(begun, options, threads)
+    for number, row in itertools.product(range(options.rounds), result["rows"]):
+        if number < len(row["seconds_per_step"]):
+            continue
         print(f"round {number + 1} of {options.rounds}: {row['engine']}, {row['work']}", flush=True)
         what = {"engine": row["engine"], "work": row["work"], "data": options.data, "share": options.share}
         what |= {"seconds": options.seconds, "threads": threads}
         row["seconds_per_step"].append(measured_apart(what))
-    scope = {"data": options.data, "share": options.share}
-    store.write(path, {"format": outcome.FORMAT, **scope, "rows": rows, "made": outcome.made_by(threads)})
+        store.write(begun, result)
+    store.write(path, result)
+    begun.unlink()
     print(f"results: {path}")
     return 0
+
+
+def taken_up(begun: Path, options: Options, threads: int) -> store.Result:
+    """Return a result that has no times yet, or those of a measurement of the same things that was stopped."""
+    rows = [{"engine": engine, "work": work, "seconds_per_step": []} for engine, work in wanted(options)]
+    scope = {"data": options.data, "share": options.share, "seconds": options.seconds}
+    new: store.Result = {"format": outcome.FORMAT, **scope, "rows": rows, "made": outcome.made_by(threads)}
+    if begun.exists():
+        old = store.read(begun)
+        times = [row["seconds_per_step"] for row in old["rows"]]
+        if old | {"rows": [row | {"seconds_per_step": []} for row in old["rows"]]} == new:
+            for row, found in zip(rows, times, strict=True):
+                row["seconds_per_step"] = found
+    return new
 
 
 def wanted(options: Options) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -115,11 +115,26 @@ def test_each_work_is_timed_once_on_each_engine_that_does_it(pictures, tmp_path,
     assert sorted(without) == [[], *([idea] for idea in sorted(IDEAS))]
 
     asked = []
-    monkeypatch.setattr(timing, "measured_apart", lambda what: asked.append(what["engine"]) or 0.25)
-    assert timing.run(options) == 0
+
+    def measured(what):
+        if len(asked) == len(works) + 1 and not stops:
+            stops.append(what)
+            raise KeyboardInterrupt
+        asked.append(what["engine"])
+        return len(asked) / 4
+
+    stops = []
+    monkeypatch.setattr(timing, "measured_apart", measured)
+    with pytest.raises(KeyboardInterrupt):
+        timing.run(options)
+    assert timing.run(options) == 0  # goes on in the second round
     found = store.read(tmp_path / "timing.json")
     assert len(asked) == 2 * len(works)
-    assert [row["seconds_per_step"] for row in found["rows"]] == [[0.25, 0.25]] * len(works)
+    times = [row["seconds_per_step"] for row in found["rows"]]
+    assert times == [[i / 4, (i + len(works)) / 4] for i in range(1, len(works) + 1)]
+    assert timing.run(options) == 0  # what is complete is measured again, from the beginning
+    assert len(asked) == 4 * len(works)
+    assert [path.name for path in tmp_path.iterdir()] == ["timing.json"]
 
 
 @pytest.mark.torch
