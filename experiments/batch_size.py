@@ -56,6 +56,7 @@ EXPERIMENT = Experiment(
             check=larger(EQUAL_STEPS, "32", "4"),
             picture="sizes-test",
             remark="That is one epoch of batches of 4, and eight epochs of batches of 32.",
+            is_rewritten=True,
         ),
         Claim(
             name="large-batches-are-fast",

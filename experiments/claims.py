@@ -53,6 +53,9 @@ class Claim:
         What the reader should know beside the numbers.
     from_report : bool
         Whether the report says so; else it is a question of this study.
+    is_rewritten : bool
+        Whether the statement, its check or the number of its seeds was decided or changed after runs that it is about
+        had been looked at.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Claim:
     picture: str = ""
     remark: str = ""
     from_report: bool = True
+    is_rewritten: bool = False
 
 
 def larger(measure: Measure, more: str, less: str) -> Check:
@@ -122,6 +126,6 @@ def _word(difference: Difference) -> str:
 
 def _certainty(difference: Difference) -> str:
     if difference.p is None:
-        return "one seed"
+        return "one seed" if difference.seeds == 1 else f"{difference.seeds} seeds, too few for a test"
     p = f"p {p_text(difference.p)}" if difference.p < 1e-4 else f"p = {p_text(difference.p)}"
     return f"{p}, {difference.seeds} seeds"

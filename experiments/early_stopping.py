@@ -64,6 +64,7 @@ def draw(findings: Findings) -> Figure:
             axes.axvline(best, color=GREY, linewidth=0.8, linestyle=":")
         frame(axes, "Epoch", label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_ylim(bottom=0)
+        if what == "loss":
+            axes.set_ylim(bottom=0)
         axes.legend(frameon=False, fontsize=9)
     return figure

@@ -36,12 +36,15 @@ class Pair:
         Of fastscratch and of PyTorch.
     first : float
         Largest difference of a loss over the first batches, of all seeds that both have.
+    weights : tuple of str
+        Digests of fastscratch's final weights, of the same seeds.
     """
 
     name: str
     here: dict[int, float]
     there: dict[int, float]
     first: float
+    weights: tuple[str, ...]
 
     @property
     def both(self) -> list[int]:
@@ -99,7 +102,8 @@ def _pair(name: str, here: dict[int, Result], there: dict[int, Result]) -> Pair:
         for one, other in zip(here[seed]["batches"]["first"], there[seed]["batches"]["first"], strict=True)
     ]
     accuracies = [{seed: TEST_ACCURACY.of(run) for seed, run in runs.items()} for runs in (here, there)]
-    return Pair(name, accuracies[0], accuracies[1], max(distances))
+    weights = tuple(here[seed]["weights"] for seed in sorted(here.keys() & there.keys()))
+    return Pair(name, accuracies[0], accuracies[1], max(distances), weights)
 
 
 def table(findings: Findings) -> Table:
@@ -159,7 +163,7 @@ def check(findings: Findings) -> Verdict:
     if not settings:
         raise NotRun("no setting has been run with several seeds and on both engines")
     # Settings that do not differ on fastscratch (two losses that are the same for one-hot targets) are one finding.
-    found = list({tuple(pair.here.items()): pair for pair in settings}.values())
+    found = list({pair.weights: pair for pair in settings}.values())
     within = sum(pair.engines_apart <= pair.seeds_apart for pair in found)
     together = combined_p([pair.p for pair in found if pair.p is not None])
     here, there = (

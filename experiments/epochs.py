@@ -42,12 +42,15 @@ EXPERIMENT = Experiment(
             says="Beyond that point the validation accuracy declines gradually.",
             check=above(DECLINE, "split"),
             picture="stopping",
+            remark="Means of several epochs, for the one with the lowest loss is picked on the same images.",
+            is_rewritten=True,
         ),
         Claim(
             name="few-epochs-underfit",
             says="With very few epochs the network underfits: it does worse on training and on validation images.",
             check=every(above(TRAIN_UNDERFIT, "split"), above(UNDERFIT, "split")),
             picture="stopping",
+            is_rewritten=True,
         ),
         Claim(
             name="epochs-sweet-spot",

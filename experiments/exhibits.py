@@ -20,11 +20,12 @@ MISSING = "not run yet"
 NOTHING = "-"
 
 
-def cell(findings: Findings, measure: Measure, setting: str, engine: str = FASTSCRATCH) -> str:
-    """Return mean and spread of a measure; how it is missing, if it is."""
+def cell(findings: Findings, measure: Measure, setting: str, engine: str = FASTSCRATCH, most: int = 0) -> str:
+    """Return mean and spread of a measure, and its seeds where others have `most`; how it is missing, if it is."""
     results = findings.by_seed(setting, engine)
     if results:
-        return measure.text([measure.of(result) for result in results.values()])
+        fewer = f" ({len(results)})" if len(results) < most else ""
+        return measure.text([measure.of(result) for result in results.values()]) + fewer
     wanted = findings.experiment.setting(setting)
     return MISSING if findings.plan.scope.seeds_of(wanted, engine) else NOTHING
 
@@ -34,16 +35,17 @@ def overview(*names: str) -> Callable[[Findings], Table]:
 
     def make(findings: Findings) -> Table:
         rows = []
+        ours, theirs = (_most(findings, names, engine) for engine in (FASTSCRATCH, TORCH))
         for name in names:
             setting = findings.experiment.setting(name)
             report = reported.accuracy(findings.experiment.name, name)
             rows.append([
                 setting.label,
                 " / ".join(f"{value:.1f}" for value in report) + " %" if report else NOTHING,
-                cell(findings, TRAIN_ACCURACY, name),
-                cell(findings, TEST_ACCURACY, name),
-                cell(findings, TRAIN_ACCURACY, name, TORCH),
-                cell(findings, TEST_ACCURACY, name, TORCH),
+                cell(findings, TRAIN_ACCURACY, name, most=ours),
+                cell(findings, TEST_ACCURACY, name, most=ours),
+                cell(findings, TRAIN_ACCURACY, name, TORCH, theirs),
+                cell(findings, TEST_ACCURACY, name, TORCH, theirs),
                 timings.text(findings, setting, FASTSCRATCH),
                 timings.text(findings, setting, TORCH),
             ])  # fmt: skip
@@ -51,7 +53,7 @@ def overview(*names: str) -> Callable[[Findings], Table]:
             "setting", "report, train / validation", "train", "test", "PyTorch, train", "PyTorch, test",
             "minutes", "PyTorch, minutes",
         )  # fmt: skip
-        note = _note(findings, names, twins=True) + _note_on_best(findings, names)
+        note = _note(findings, names, twins=True) + _note_on_best(findings, names) + _note_on_means(findings, names)
         return Table("Accuracy and time", head, rows, note)
 
     return make
@@ -72,7 +74,7 @@ def classes(name: str, title: str) -> Callable[[Findings], Table]:
         texts = [f"{value:.1f} %" for value in total] if total else [NOTHING] * 2
         rows.append(["**all**", *_beside(findings, name, texts, [TRAIN_ACCURACY, TEST_ACCURACY])])
         head = ("class", "train, report", "train", "train, PyTorch", "test, report", "test", "test, PyTorch")
-        return Table(title, head, rows, _note(findings, [name], twins=True))
+        return Table(title, head, rows, _note(findings, [name], twins=True) + _note_on_means(findings, [name]))
 
     return make
 
@@ -92,8 +94,9 @@ def of_measures(title: str, names: Sequence[str], wanted: Sequence[Measure]) -> 
     """Return what makes a table of settings by measures, on fastscratch."""
 
     def make(findings: Findings) -> Table:
+        most = _most(findings, names, FASTSCRATCH)
         rows = [
-            [findings.experiment.setting(name).label, *(cell(findings, measure, name) for measure in wanted)]
+            [findings.experiment.setting(name).label, *(cell(findings, measure, name, most=most) for measure in wanted)]
             for name in names
         ]
         tested = measures.whole_test if ALL_TEST_ACCURACY in wanted else measures.tested
@@ -120,9 +123,19 @@ def _note(
     return f"{spread} {ours}{beside}. {images(runs, tested)}"
 
 
+def _counts(findings: Findings, names: Sequence[str], engine: str) -> list[int]:
+    """Return how many seeds settings have been run with, those that have been run, each number once."""
+    return sorted({len(found) for name in names if (found := findings.by_seed(name, engine))})
+
+
+def _most(findings: Findings, names: Sequence[str], engine: str) -> int:
+    return max(_counts(findings, names, engine), default=0)
+
+
 def _seeds(findings: Findings, names: Sequence[str], engine: str) -> str:
-    counts = sorted({len(found) for name in names if (found := findings.by_seed(name, engine))})
-    return f"{' or '.join(map(str, counts))} seed{'s' if counts[-1] > 1 else ''}" if counts else ""
+    *fewer, most = _counts(findings, names, engine) or [0]
+    text = f"{most} seed{'s' if most > 1 else ''}" if most else ""
+    return text + (", fewer where a number in brackets says so" if fewer else "")
 
 
 def _note_on_best(findings: Findings, names: Sequence[str]) -> str:
@@ -135,6 +148,12 @@ def _note_on_best(findings: Findings, names: Sequence[str]) -> str:
         f" Where images were kept apart, the network tested is that of epoch {epochs}, the best on them; the accuracy "
         "on the training images is that of the last epoch."
     )
+
+
+def _note_on_means(findings: Findings, names: Sequence[str]) -> str:
+    """Return where the report's totals come from, if it has some and we have something beside them."""
+    told = any(reported.accuracy(findings.experiment.name, name) for name in names if findings.by_seed(name))
+    return " The report has accuracies of classes alone; its totals here are their means." if told else ""
 
 
 def images(

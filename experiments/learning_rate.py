@@ -39,6 +39,7 @@ EXPERIMENT = Experiment(
             says="A very small learning rate trains slowest.",
             check=every(*(larger(TRAIN_ACCURACY, rate, "1e-6") for rate in ("1e-3", "5e-3"))),
             picture="curves-1e-6",
+            is_rewritten=True,
         ),
         Claim(
             name="tiny-rate-is-stable",
@@ -55,6 +56,7 @@ EXPERIMENT = Experiment(
             check=every(larger(FIRST_LOSS, "1e-6", "5e-3"), larger(FIRST_LOSS, "1e-3", "5e-3")),
             picture="rates-train-loss",
             remark="Against both smaller rates, over the first hundred batches.",
+            is_rewritten=True,
         ),
         Claim(
             name="good-rate-leads-after-an-epoch",
@@ -62,6 +64,7 @@ EXPERIMENT = Experiment(
             check=larger(FIRST_EPOCH_LOSS, "5e-3", "1e-3"),
             picture="rates-train-loss",
             from_report=False,
+            is_rewritten=True,
         ),
         Claim(
             name="large-rate-stagnates",
@@ -82,6 +85,7 @@ EXPERIMENT = Experiment(
             says="Hard classes such as cat and deer suffer more than others when the rate is too small.",
             check=every(below(HARD_CLASSES, "1e-6"), larger(HARD_CLASSES, "1e-3", "1e-6")),
             picture="classes",
+            is_rewritten=True,
         ),
     ),
     tables=(

@@ -103,6 +103,12 @@ def _rise(result: Result) -> float:
     return float(losses[-1] / min(losses) - 1)
 
 
+def _decline(result: Result) -> float:
+    """Return a difference of means: an epoch that is picked, or the very last, may be a lucky one."""
+    values, best = result["history"]["valid_accuracy"], best_epoch(result)
+    return statistics.fmean(values[max(0, best - 2) : best + 1]) - statistics.fmean(values[-5:])
+
+
 def _slowing(result: Result) -> float:
     losses = result["history"]["train_loss"]
     middle = losses[len(losses) // 2]
@@ -129,6 +135,9 @@ FIRST_LOSS = Measure(
     "mean loss of the first batches", lambda result: statistics.fmean(result["batches"]["first"])
 )
 FIRST_EPOCH_LOSS = Measure("training loss of the first epoch", _history("train_loss", 0))
+MEAN_LOSS = Measure(
+    "training loss, mean of all epochs", lambda result: statistics.fmean(result["history"]["train_loss"])
+)
 EARLY_LOSS = Measure(
     "training loss, mean of the first three epochs",
     lambda result: statistics.fmean(result["history"]["train_loss"][:3]),
@@ -147,8 +156,8 @@ LEARNT = Measure(
 SLOWING = Measure("fall of the training loss in the first half beyond that in the second", _slowing)
 RISE = Measure("rise of the validation loss from its lowest to the end", _rise, percent=True)
 DECLINE = Measure(
-    "validation accuracy at the lowest validation loss beyond that at the end",
-    _at_best("valid_accuracy", -1),
+    "validation accuracy around the lowest validation loss (three epochs) beyond that of the last five",
+    _decline,
     percent=True,
     points=True,
 )

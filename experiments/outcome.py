@@ -97,7 +97,8 @@ def commit() -> str | None:
     git = ["git", "-C", str(RESULTS.parent)]
     try:
         name = subprocess.run([*git, "rev-parse", "--short=9", "HEAD"], capture_output=True, text=True, check=False)
-        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", ":(top)", f":(exclude){RESULTS}"], check=False)
+        diff = [*git, "diff", "--quiet", "HEAD", "--", ":(top)", f":(exclude){RESULTS}"]
+        changed = subprocess.run(diff, capture_output=True, check=False)
     except FileNotFoundError:
         return None
     return name.stdout.strip() + "+" * (changed.returncode == 1) or None

@@ -45,6 +45,10 @@ def class_accuracy(experiment: str, setting: str) -> dict[str, tuple[float, floa
 
 
 def accuracy(experiment: str, setting: str) -> tuple[float, float] | None:
-    """Return the means over the classes, of which each has as many images; None without a table."""
+    """Return the means over the classes, the report's only numbers; None without a table.
+
+    Of all images each class has as many; of a tenth of them not quite, so that the report's own total may lie some
+    tenths of a point away.
+    """
     table = _ACCURACY.get((experiment, setting))
     return None if table is None else (statistics.fmean(table[0]), statistics.fmean(table[1]))

@@ -47,6 +47,7 @@ EXPERIMENT = Experiment(
             check=every(larger(TRAIN_LOSS, "fixed-5e-3", "step"), larger(TRAIN_LOSS, "fixed-5e-3", "cosine")),
             picture="schedules-train-loss",
             remark="The same first rate, lowered in two ways or kept.",
+            is_rewritten=True,
         ),
         Claim(
             name="schedule-beats-fixed",
@@ -54,6 +55,7 @@ EXPERIMENT = Experiment(
             check=every(larger(TEST_ACCURACY, "step", "fixed-5e-3"), larger(TEST_ACCURACY, "cosine", "fixed-5e-3")),
             picture="schedules",
             remark="Two schedules against the rate that both start from; test accuracy after the last epoch.",
+            is_rewritten=True,
         ),
         Claim(
             name="schedule-beats-good-rate",

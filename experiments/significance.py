@@ -12,6 +12,10 @@ from store import NotRun
 LEVEL = 0.05
 """Two-sided probability below which a difference counts."""
 
+FEWEST = 3
+"""Differences that a test takes. Two have a single degree of freedom: a spread that happens to be small, or none at all
+where both round to the same share of the images, would make them look surer than anything else."""
+
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float | None]:
     """Return the mean and the standard deviation of a sample; None for the spread of a single value."""
@@ -105,7 +109,7 @@ class Difference:
     sd : float or None
         Their standard deviation; None with one seed.
     p : float or None
-        Two-sided probability of such a mean if there were no difference; None with one seed.
+        Two-sided probability of such a mean if there were no difference; None with fewer than `FEWEST` seeds.
     """
 
     seeds: int
@@ -138,9 +142,9 @@ def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Differenc
     if not differences:
         raise NotRun("there is no seed yet that both have been run with")
     mean, sd = mean_and_sd(differences)
-    if sd is None:
-        return Difference(1, mean, None, None)
     count = len(differences)
+    if sd is None or count < FEWEST:
+        return Difference(count, mean, sd, None)
     if sd == 0:
         return Difference(count, mean, sd, 0.0 if mean else 1.0)
     return Difference(count, mean, sd, two_sided_p(mean / (sd / math.sqrt(count)), count - 1))

@@ -71,7 +71,7 @@ def run(options: Options) -> int:
         return 0
     print(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them done")
     if missing:
-        check_images([job for job in jobs if job not in missing], results)
+        check_images([job for job in plan.ordered() if is_done(job, results)], results)
     return int(bool(do(missing, results, work, options.threads)))
 
 

@@ -6,7 +6,7 @@ from claims import Claim, above, every, larger
 from design import Experiment, Setting
 from drawing import Picture, over_epochs, picture_of_run
 from exhibits import classes, of_measures, overview
-from measures import ALL_TEST_ACCURACY, EARLY_LOSS, GAP, TRAIN_ACCURACY
+from measures import ALL_TEST_ACCURACY, EARLY_LOSS, GAP, MEAN_LOSS, TRAIN_ACCURACY
 
 from fastscratch.config import TrainConfig
 
@@ -35,17 +35,41 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             name="few-images-overfit",
-            says="With so few images the network learns the training images and generalizes poorly.",
+            says="With so few images the network fits those better than new ones, more so than with all images.",
             check=every(above(GAP, "tenth"), larger(GAP, "tenth", "all-2")),
-            remark="Two epochs of all images are as many steps as twenty of a tenth.",
+            remark=(
+                "Two epochs of all images are as many steps as twenty of a tenth. They were chosen after the "
+                "comparison with as many epochs, below, had settled nothing; and a network that has learnt less has a "
+                "smaller gap."
+            ),
             picture="curves-tenth",
+            is_rewritten=True,
         ),
         Claim(
             name="adam-is-quick",
             says="Adam learns quickly.",
             check=every(larger(EARLY_LOSS, "sgd-1e-2", "tenth"), larger(EARLY_LOSS, "sgd-1e-1", "tenth")),
-            remark="Against plain SGD at two rates, Adam at the report's, at first. How they end, the tables show.",
+            remark=(
+                "Against plain SGD at two rates, Adam at the report's, at first: three epochs were chosen after all "
+                "twenty had been compared, below."
+            ),
             picture="optimizers",
+            is_rewritten=True,
+        ),
+        Claim(
+            name="adam-leads-throughout",
+            says="Adam is ahead of plain SGD over all twenty epochs, not only at first.",
+            check=every(larger(MEAN_LOSS, "sgd-1e-2", "tenth"), larger(MEAN_LOSS, "sgd-1e-1", "tenth")),
+            remark="On the training images of a tenth; Adam at the report's rate.",
+            picture="optimizers",
+            from_report=False,
+        ),
+        Claim(
+            name="few-images-overfit-by-epochs",
+            says="In as many epochs, too, the gap is larger with a tenth than with all images.",
+            check=larger(GAP, "tenth", "all"),
+            picture="curves-all",
+            from_report=False,
         ),
         Claim(
             name="what-a-tenth-costs",

@@ -10,8 +10,8 @@ from engines import Pair
 from store import NotRun
 
 
-def pair(here, there, name="a setting"):
-    return Pair(name, dict(enumerate(here)), dict(enumerate(there)), 0.0)
+def pair(here, there, name="a setting", weights=None):
+    return Pair(name, dict(enumerate(here)), dict(enumerate(there)), 0.0, (weights or str(here),))
 
 
 def verdict_of(monkeypatch, *found, left=0):
@@ -80,3 +80,10 @@ def test_the_evidence_has_the_numbers(monkeypatch):
     verdict = verdict_of(monkeypatch, pair([0.70, 0.71, 0.72], [0.72]), pair([0.5, 0.52, 0.51], [0.51]))
     assert "2 settings; in 2 of them within the range" in verdict.evidence
     assert "mean of all settings: -1.5 ± 0.7 points" in verdict.evidence
+
+
+def test_two_names_of_one_training_are_one_finding(monkeypatch):
+    three, two = pair([0.70, 0.71, 0.72], [0.72], weights="ab"), pair([0.70, 0.71], [0.715], weights="ab")
+    assert "(1 settings; " in verdict_of(monkeypatch, three, two).evidence
+    other = pair([0.70, 0.71], [0.715], weights="cd")  # as accurate by chance
+    assert "(2 settings; " in verdict_of(monkeypatch, three, other).evidence

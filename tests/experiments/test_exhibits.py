@@ -39,7 +39,10 @@ def test_the_overview_has_the_reports_numbers_ours_and_pytorchs(rates):
     assert second[1] == "-"
     assert second[4:] == ["-", "-", "not measured yet", "-"]  # PyTorch does not train it
     assert all(len(row) == len(table.head) for row in table.rows)
-    assert table.note.startswith("Mean ± standard deviation of 1 or 3 seeds; PyTorch's of 1 seed. cifar10: ")
+    of = "Mean ± standard deviation of 3 seeds, fewer where a number in brackets says so"
+    assert table.note.startswith(f"{of}; PyTorch's of 1 seed. cifar10: ")
+    assert second[2].endswith(" % (1)")
+    assert table.note.endswith(" The report has accuracies of classes alone; its totals here are their means.")
 
 
 def test_classes_stand_beside_the_reports(rates):

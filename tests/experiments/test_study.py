@@ -9,6 +9,7 @@ import runner
 import store
 import study
 
+import made_up
 from fastscratch.training import Callback
 
 
@@ -135,12 +136,24 @@ def test_results_of_other_images_are_not_gone_on_with(make_job, tmp_path):
         study.check_images([job], results)
 
 
-def test_the_commit_is_told_with_changes(tmp_path, monkeypatch):
+def test_images_are_those_of_the_experiments_left_out_too(make_job, tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "do", lambda *args: [])
+    checked = []
+    monkeypatch.setattr(study, "check_images", lambda jobs, results: checked.extend(jobs))
+    options = study.Options(data="shapes10", only="losses", engines="fastscratch", results=str(tmp_path))
+    other = options.plan().ordered(["augmentation"])[0]
+    store.write(store.path_of(tmp_path, other.name), made_up.result(other))
+    assert study.run(options) == 0
+    assert checked == [other]
+
+
+def test_the_commit_is_told_with_changes(tmp_path, monkeypatch, capfd):
     def git(*arguments):
         subprocess.run(["git", "-C", str(tmp_path), *arguments], check=True, capture_output=True)
 
     monkeypatch.setattr(outcome, "RESULTS", tmp_path / "results")
     assert outcome.commit() is None
+    assert capfd.readouterr() == ("", "")  # git says at length what it does without a repository
     for name in ("code.py", "results/a.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("1")
