@@ -53,6 +53,11 @@ DIRECTIVES = {
 class BuildKernels(build_ext):
     """Compile with OpenMP where there is one, and say it loudly where nothing can be compiled."""
 
+    def run(self) -> None:
+        """Build; setuptools forgets meanwhile whether it is beside the sources."""
+        self.beside = bool(self.inplace)
+        super().run()
+
     def build_extensions(self) -> None:
         """Add the flags that this compiler takes, then build."""
         openmp = [] if os.environ.get("FASTSCRATCH_NO_OPENMP") == "1" else self._openmp_flags()
@@ -65,8 +70,10 @@ class BuildKernels(build_ext):
             extension.define_macros += [("FASTSCRATCH_FLAGS", f'"{" ".join(flags)}"')]
             extension.extra_link_args += [*(CHECKS if SANITIZE else []), *openmp]
         self.parallel = self.parallel or os.cpu_count()
+        for extension in self.extensions:
+            self._remove_old(extension)
         super().build_extensions()
-        missing = [extension.name for extension in self.extensions if not Path(self._built(extension)).exists()]
+        missing = [extension.name for extension in self.extensions if not self._built(extension).exists()]
         if missing:
             print(
                 f"fastscratch: NO CYTHON KERNELS: {', '.join(missing)} could not be built. The package works without "
@@ -74,9 +81,16 @@ class BuildKernels(build_ext):
                 file=sys.stderr,
             )
 
-    def _built(self, extension: Extension) -> str:
-        path: str = self.get_ext_fullpath(extension.name)
-        return path
+    def _built(self, extension: Extension) -> Path:
+        return Path(self.get_ext_fullpath(extension.name))
+
+    def _remove_old(self, extension: Extension) -> None:
+        """Remove what was built from older sources: if this build fails, it is not taken for what these give."""
+        newest = max(Path(source).stat().st_mtime for source in [*extension.sources, *extension.depends])
+        built = self._built(extension)
+        for path in (built, KERNELS / built.name) if self.beside else (built,):
+            if path.exists() and path.stat().st_mtime < newest:
+                path.unlink()
 
     def _openmp_flags(self) -> list[str]:
         for flags in (["-fopenmp"], ["-Xpreprocessor", "-fopenmp", "-lomp"]):
@@ -98,7 +112,7 @@ def kernel(name: str, sources: list[str]) -> Extension:
         f"fastscratch_kernels.{name}",
         [str(KERNELS / f"{name}.pyx"), *sources],
         include_dirs=[str(KERNELS)],
-        depends=[str(path) for path in KERNELS.glob("tile*.h")] + [str(KERNELS / "_tiles.pxd")],
+        depends=[str(path) for pattern in ("tile*.h", "*.pxd") for path in KERNELS.glob(pattern)],
     )
 
 

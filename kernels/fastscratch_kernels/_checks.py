@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import numbers
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +32,7 @@ def _count(axes: str) -> int:
 def check_array(
     name: str, array: Any, axes: str, dtype: np.dtype[Any] | None = None, kinds: str = FLOATS
 ) -> Array:
-    """Return `array` C-contiguous after checking its type and number of axes.
+    """Return `array` C-contiguous and aligned, else a copy that is, after checking its type and number of axes.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def check_array(
         and array.dtype is (dtype or array.dtype)
         and array.dtype.char in kinds
         and (axes == ANY or array.ndim == _count(axes))
-        and array.flags.c_contiguous
+        and array.flags.carray  # C-contiguous, aligned, and writable, as arrays are
         and array.dtype.isnative
     ):
         return array  # as it is in every step of a training run
@@ -73,7 +74,8 @@ def check_array(
         raise TypeError(f"{name} must be {dtype}, as the other arrays are, got {array.dtype}")
     if axes != ANY and array.ndim != _count(axes):
         raise ValueError(f"{name} must have the axes ({axes.replace(' ', ', ')}), got shape {array.shape}")
-    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+    # Where numbers do not lie at multiples of their size, C may not read them.
+    return array if array.flags.c_contiguous and array.flags.aligned else np.array(array, order="C")
 
 
 def check_shape(name: str, array: Array, shape: Sequence[int], because: str) -> None:
@@ -111,17 +113,18 @@ def check_out(name: str, out: Any, shape: Sequence[int], dtype: np.dtype[Any], /
     TypeError
         If `out` is no array or of another dtype.
     ValueError
-        If it has another shape, is not C-contiguous, cannot be written, or shares memory with one of the others.
+        If it has another shape, is not C-contiguous and aligned, cannot be written, or shares memory with one of the
+        others.
     """
     if out is None:
         return empty(shape, dtype)
     shape = tuple(shape)
     if not isinstance(out, np.ndarray) or out.dtype != dtype:
         raise TypeError(f"{name} must be an ndarray of {dtype}, got {getattr(out, 'dtype', type(out).__name__)}")
-    if out.shape != shape or not out.flags.c_contiguous or not out.flags.writeable:
+    if out.shape != shape or not out.flags.carray:
         raise ValueError(
             f"{name} must be a writable C-contiguous array of shape {shape}, got shape {out.shape}, "
-            f"C-contiguous {out.flags.c_contiguous}, writable {out.flags.writeable}"
+            f"C-contiguous {out.flags.c_contiguous}, writable {out.flags.writeable}, aligned {out.flags.aligned}"
         )
     for other, array in others.items():
         # Others that are not contiguous are copied before they are read; of the rest the bounds tell all.
@@ -157,6 +160,19 @@ def check_in_place(name: str, out: Any, own_name: str, own: Array, /, **others: 
 def _start(array: Array) -> int:
     address: int = array.__array_interface__["data"][0]
     return address
+
+
+def check_number(name: str, value: Any) -> float:
+    """Return a parameter as a float.
+
+    Raises
+    ------
+    TypeError
+        If it is no real number.
+    """
+    if not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return float(value)
 
 
 def check_input_shape(input_shape: Any) -> tuple[int, ...]:

@@ -73,7 +73,7 @@ def set_num_threads(n: int | None = None) -> None:
     Notes
     -----
     Nothing is set before the first call, unless FASTSCRATCH_NUM_THREADS is: its number is set at import. What is no
-    number there is told by `get_num_threads`, which every kernel asks.
+    number there is told by `get_num_threads`, which every kernel with threads asks.
     """
     global _num_threads
     if n is None:

@@ -83,6 +83,7 @@ cdef int _forward(tile_winograd *s, Py_ssize_t N, const real *x, const real *w, 
 
 cdef _forward_typed(int form, const real[:, :, :, ::1] x, const real[:, :, :, ::1] w, const real[::1] b, bint turn,
                     real[:, :, :, ::1] y, uint8_t[:, :, :, ::1] argmax, Py_ssize_t ph, Py_ssize_t pw):
+    cdef int threads = get_num_threads()
     cdef const tile_table *t = table()
     cdef Py_ssize_t scale = 1 if argmax is None else 2
     cdef tile_winograd s = winograd(form, x.shape, y.shape[1] * scale, y.shape[2] * scale, y.shape[3], ph, pw)
@@ -90,7 +91,6 @@ cdef _forward_typed(int form, const real[:, :, :, ::1] x, const real[:, :, :, ::
     cdef Py_ssize_t size = FP // block * positions(form) * (s.C * block + SPREAD)
     cdef real *u = <real *> t.scratch(FILTERS, (size + FP) * sizeof(real))
     cdef real *zeros = <real *> t.scratch(ZEROS, s.C * sizeof(real))
-    cdef int threads = get_num_threads()
     if x.shape[0] == 0:
         return
     if u == NULL or zeros == NULL:
@@ -168,6 +168,7 @@ cdef void _filter_gradient(tile_winograd *s, Py_ssize_t N, const real *x, const 
 
 cdef _filter_gradient_typed(int form, const real[:, :, :, ::1] dy, const real[:, :, :, ::1] x,
                             real[:, :, :, ::1] dw, real[::1] db, Py_ssize_t ph, Py_ssize_t pw):
+    cdef int threads = get_num_threads()
     cdef const tile_table *t = table()
     cdef tile_winograd s = winograd(form, x.shape, dy.shape[1], dy.shape[2], dy.shape[3], ph, pw)
     cdef Py_ssize_t block = block_size(&dw[0, 0, 0, 0]), FP = round_up(s.F, block), P = positions(form)
@@ -177,7 +178,6 @@ cdef _filter_gradient_typed(int form, const real[:, :, :, ::1] dy, const real[:,
     cdef real *du
     cdef real *zeros = <real *> t.scratch(ZEROS, s.C * sizeof(real))
     cdef Py_ssize_t *rows = <Py_ssize_t *> t.scratch(TABLES, most * sizeof(Py_ssize_t))
-    cdef int threads = get_num_threads()
     s.vstep, s.zstep, s.zeros = most * s.C + SPREAD, most * block + SPREAD, zeros
     v = <real *> t.scratch(SHARED, P * (s.vstep + FP // block * s.zstep) * sizeof(real))
     du = <real *> t.scratch(SUMS, (P * s.C * FP + x.shape[0] * s.F) * sizeof(real))

@@ -259,7 +259,8 @@ cdef _forward_typed(const real[:, :, :, ::1] x, const real[:, :, :, ::1] w, cons
         _conv2d(&g, &x[0, 0, 0, 0], &w[0, 0, 0, 0], NULL if b is None else &b[0], &out[0, 0, 0, 0], threads)
 
 
-def _is_depthwise(w, groups):
+def is_depthwise(w, groups):
+    """Return whether each channel has filters of its own alone, and one of them."""
     return 1 < groups == w.shape[3] and w.shape[2] == 1
 
 
@@ -269,7 +270,7 @@ def conv2d(x, w, b, out, stride, padding, dilation, groups, algorithm="direct"):
         _im2col_form.conv2d(im2col, conv2d, x, w, b, out, (stride, padding, dilation, groups))
     elif algorithm != "direct":
         _winograd_cython.forward(algorithm, x, w, b, out, padding)
-    elif _is_depthwise(w, groups):
+    elif is_depthwise(w, groups):
         _depthwise_cython.forward(x, w, b, out, stride, padding, dilation)
     elif out.itemsize == 4:
         _forward_typed[float](x, w, b, out, stride, padding, dilation, groups)
@@ -286,7 +287,7 @@ def conv2d_backward(dy, x, w, dx, dw, db, stride, padding, dilation, groups, alg
         _winograd_cython.filter_gradient(algorithm, dy, x, dw, db, padding)
         if dx is not None:
             _winograd_cython.input_gradient(algorithm, dy, w, dx, padding)
-    elif _is_depthwise(w, groups):
+    elif is_depthwise(w, groups):
         _depthwise_cython.backward(dy, x, w, dx, dw, db, stride, padding, dilation)
     elif dw.itemsize == 4:
         _backward_typed[float](dy, x, w, dx, dw, db, stride, padding, dilation, groups)

@@ -16,13 +16,14 @@ Raw kernels: they fill their caller's arrays and check nothing.
 
 from cython.parallel cimport parallel, prange
 
+from fastscratch_kernels._sparse cimport lists_by_filter, lists_by_pixel
 from fastscratch_kernels._tiles cimport *
 
 import numpy as np
 
 from . import _winograd_cython
 from ._threads import get_num_threads
-from .conv2d_cython import conv2d, conv2d_backward, input_gradient
+from .conv2d_cython import conv2d, conv2d_backward, input_gradient, is_depthwise
 from .conv2d_relu_maxpool2d_numpy import compose, compose_backward
 from .maxpool2d_cython import maxpool2d, maxpool2d_backward
 from .shapes import conv2d_shape, largest_image
@@ -32,6 +33,7 @@ cdef enum:
     WEIGHTS, TABLES, ROWS, PARTIAL, IMAGE, BUFFER, ENTRIES
     FILTERS = 16        # that a thread goes through an image for: their lists of live gradients fit into L1
     IMAGE_CHUNKS = 16   # partial sums of dW, where threads do not own filters
+    LONGEST_SUM = 4096  # numbers of db that are added up in a row
 
 cdef Py_ssize_t L1 = 24 << 10   # bytes that are gone over again and again
 
@@ -101,63 +103,17 @@ cdef int _forward(const Geometry *g, const tile_patches *p, const real *x, const
     return no_memory() if failed else 0
 
 
-cdef inline void _list_by_filter(const tile_patches *p, const real *dy, const uint8_t *argmax, Py_ssize_t F,
-                                 Py_ssize_t f0, Py_ssize_t f1, int32_t *count, int32_t *at, real *value,
-                                 real *db) noexcept nogil:
-    # For filters f0..f1 the live gradients of an image: at[f - f0][..] where their patch begins, and value.
-    cdef Py_ssize_t i, f, n, most = p.npix // p.window
-    cdef int q
-    cdef const uint8_t *place
-    cdef const real *row
-    memset(count, 0, (f1 - f0) * sizeof(int32_t))
-    for i in range(most):
-        place, row = argmax + i * F, dy + i * F
-        for f in range(f1 - f0):
-            q = place[f0 + f]
-            n = f * most + count[f]
-            # Written in any case, kept where live: half of the branches would be guessed wrong.
-            at[n] = <int32_t> p.pix[i * p.window + (q if q < p.window else 0)]
-            value[n] = row[f0 + f]
-            count[f] += q < p.window
-    for f in range(f1 - f0):
-        for n in range(count[f]):
-            db[f] += value[f * most + n]
-
-
-cdef inline void _list_by_place(const tile_patches *p, const real *dy, const uint8_t *argmax, Py_ssize_t F,
-                                int32_t *begin, int32_t *at, real *value) noexcept nogil:
-    # The live gradients of each place i: at[begin[i]..begin[i + 1]) are their filters, and value.
-    cdef Py_ssize_t i, f, first, last = 0
-    cdef int q
-    cdef int32_t next_[256]
-    cdef const uint8_t *place
-    for i in range(p.npix // p.window):
-        place, first = argmax + i * F, i * p.window
-        memset(next_, 0, sizeof(next_))
-        for f in range(F):
-            next_[place[f]] += 1
-        for q in range(p.window):
-            begin[first + q] = <int32_t> last
-            last += next_[q]
-            next_[q] = begin[first + q]
-        for f in range(F):
-            q = place[f]
-            if q < p.window:
-                at[next_[q]] = <int32_t> f
-                value[next_[q]] = dy[i * F + f]
-                next_[q] += 1
-    begin[p.npix] = <int32_t> last
-
-
 cdef int _filter_gradient(const Geometry *g, const tile_patches *p, const real *x, const real *dy,
                           const uint8_t *argmax, real *dw, real *db, real *dwt, real *sums,
                           int threads) except -1 nogil:
-    # Threads own filters, and go through all images in order. `x` is padded already; dwt (F, K), sums (F,).
+    # Threads own filters, and go through all images in order. `x` is padded already; dwt (F, K); sums (2, F): those for
+    # db of the last images, and of those before. One long sum in float32 would lose digits.
     cdef const tile_table *t = table()
     cdef Py_ssize_t windows = p.npix // p.window, blocks = (g.F + FILTERS - 1) // FILTERS
     cdef Py_ssize_t vectors = g.seglen // vector_size(dw)
     cdef Py_ssize_t pieces = (vectors + gather_limit(dw) - 1) // gather_limit(dw)
-    cdef Py_ssize_t q, n, s, j, f, k, f0, f1, a
+    cdef Py_ssize_t images = max(1, LONGEST_SUM // windows), q, n, s, j, f, k, f0, f1, a
+    cdef real *total = sums + g.F
     cdef int32_t *count
     cdef int32_t *at
     cdef real *value
@@ -177,11 +133,16 @@ cdef int _filter_gradient(const Geometry *g, const tile_patches *p, const real *
             at = <int32_t *> (value + FILTERS * windows)
             count = at + FILTERS * windows
             memset(dwt + f0 * g.K, 0, (f1 - f0) * g.K * sizeof(real))
-            memset(sums + f0, 0, (f1 - f0) * sizeof(real))
+            memset(total + f0, 0, (f1 - f0) * sizeof(real))
             for n in range(g.N):
                 xn = x + n * g.HP * g.WP * g.C
-                _list_by_filter(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, f0, f1, count, at, value,
+                if n % images == 0:
+                    memset(sums + f0, 0, (f1 - f0) * sizeof(real))
+                lists_by_filter(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, f0, f1, count, at, value,
                                 sums + f0)
+                if (n + 1) % images == 0 or n + 1 == g.N:
+                    for f in range(f0, f1):
+                        total[f] += sums[f]
                 for s in range(p.nseg):
                     for j in range(pieces):
                         a = vectors * j // pieces
@@ -193,7 +154,7 @@ cdef int _filter_gradient(const Geometry *g, const tile_patches *p, const real *
             transpose(t, <const real *> dwt + f0 * g.K, g.K, f1 - f0, g.K, dw + f0, g.F)
         t.restore_denormals(state)
     if db != NULL:
-        memcpy(db, sums, g.F * sizeof(real))
+        memcpy(db, total, g.F * sizeof(real))
     return no_memory() if failed else 0
 
 
@@ -299,7 +260,7 @@ cdef int _input_gradient(const Geometry *g, const tile_patches *p, const real *d
                 failure[0] = 1
                 continue
             memset(dxp, 0, image * sizeof(real))
-            _list_by_place(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, begin, at, value)
+            lists_by_pixel(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, begin, at, value)
             _add_patches(t, g, p, <const real *> wt, pieces, begin, at, value, dxp)
             if not direct:
                 for i in range(g.H):
@@ -316,9 +277,9 @@ cdef bint _is_fused(tuple pool_kernel, tuple pool_stride, tuple pool_padding):
 cdef _forward_typed(const real[:, :, :, ::1] x, const real[:, :, :, ::1] w, const real[::1] b, real[:, :, :, ::1] out,
                     uint8_t[:, :, :, ::1] argmax, tuple stride, tuple padding, tuple dilation, Py_ssize_t groups,
                     Py_ssize_t QH, Py_ssize_t QW):
+    cdef int threads = get_num_threads()
     cdef Geometry g = geometry(x.shape, w.shape, 0, 0, stride, padding, dilation, groups)
     cdef tile_patches p = _windows(table(), &g, out.shape[1], out.shape[2], QH, QW)
-    cdef int threads = get_num_threads()
     if g.N == 0:
         return
     with nogil:
@@ -329,7 +290,8 @@ cdef _forward_typed(const real[:, :, :, ::1] x, const real[:, :, :, ::1] w, cons
 def conv2d_relu_maxpool2d(x, w, b, out, argmax, stride, padding, dilation, groups, pool_kernel, pool_stride,
                           pool_padding, algorithm="direct"):
     """Fill `out` (N, PH, PW, F) with maxpool(relu(conv(x, w) + b)), `argmax` with each number's place or "dead"."""
-    if algorithm == "im2col" or not _is_fused(pool_kernel, pool_stride, pool_padding):
+    is_fused = not is_depthwise(w, groups) and _is_fused(pool_kernel, pool_stride, pool_padding)
+    if algorithm == "im2col" or not is_fused:
         windows, pool = (stride, padding, dilation, groups), (pool_kernel, pool_stride, pool_padding)
         compose(conv2d, maxpool2d, x, w, b, out, argmax, windows, pool, algorithm)
     elif algorithm != "direct":
@@ -343,10 +305,10 @@ def conv2d_relu_maxpool2d(x, w, b, out, argmax, stride, padding, dilation, group
 cdef _backward_typed(const real[:, :, :, ::1] dy, const uint8_t[:, :, :, ::1] argmax, const real[:, :, :, ::1] x,
                      const real[:, :, :, ::1] w, real[:, :, :, ::1] dx, real[:, :, :, ::1] dw, real[::1] db,
                      tuple stride, tuple padding, tuple dilation, Py_ssize_t QH, Py_ssize_t QW):
+    cdef int threads = get_num_threads()
     cdef Geometry g = geometry(x.shape, w.shape, 0, 0, stride, padding, dilation, 1)
     cdef const tile_table *t = table()
     cdef tile_patches p = _windows(t, &g, dy.shape[1], dy.shape[2], QH, QW)
-    cdef int threads = get_num_threads()
     cdef bint border = g.HP > g.H or g.WP > g.W
     cdef Py_ssize_t n, chunks = min(g.N, IMAGE_CHUNKS)
     cdef real *sums
@@ -361,7 +323,7 @@ cdef _backward_typed(const real[:, :, :, ::1] dy, const uint8_t[:, :, :, ::1] ar
             _filter_gradient_rows(&g, &p, &x[0, 0, 0, 0], &dy[0, 0, 0, 0], &argmax[0, 0, 0, 0], &dw[0, 0, 0, 0],
                                   NULL if db is None else &db[0], sums, chunks, threads)
         return
-    sums = <real *> t.scratch(PARTIAL, g.F * (g.K + 1) * sizeof(real))
+    sums = <real *> t.scratch(PARTIAL, g.F * (g.K + 2) * sizeof(real))
     padded = <real *> t.scratch(ROWS, g.N * g.HP * g.WP * g.C * sizeof(real)) if border else NULL
     if sums == NULL or (border and padded == NULL):
         no_memory()

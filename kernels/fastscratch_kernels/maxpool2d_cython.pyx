@@ -107,18 +107,20 @@ cdef _maxpool2d_backward(const real[:, :, :, ::1] dy, const uint8_t[:, :, :, ::1
 
 
 cdef _maxpool2d_backward_large(const real[:, :, :, ::1] dy, const int32_t[:, :, :, ::1] argmax,
-                               real[:, :, :, ::1] dx, Py_ssize_t kw, Py_ssize_t sh, Py_ssize_t sw, Py_ssize_t ph,
-                               Py_ssize_t pw):
-    cdef Py_ssize_t n, oh, ow, c, top, left, image = dx.shape[1] * dx.shape[2] * dx.shape[3]
+                               real[:, :, :, ::1] dx, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t sh, Py_ssize_t sw,
+                               Py_ssize_t ph, Py_ssize_t pw):
+    cdef Py_ssize_t n, oh, ow, c, top, left, place, image = dx.shape[1] * dx.shape[2] * dx.shape[3]
     cdef int threads = get_num_threads()
     for n in prange(dy.shape[0], schedule="static", num_threads=threads, nogil=True):
         memset(&dx[n, 0, 0, 0], 0, image * sizeof(real))
         for oh in range(dy.shape[1]):
             for ow in range(dy.shape[2]):
                 for c in range(dy.shape[3]):
-                    top = oh * sh - ph + argmax[n, oh, ow, c] // kw
-                    left = ow * sw - pw + argmax[n, oh, ow, c] % kw
-                    if 0 <= top < dx.shape[1] and 0 <= left < dx.shape[2]:  # no "dead" place is
+                    place = argmax[n, oh, ow, c]
+                    top = oh * sh - ph + place // kw
+                    left = ow * sw - pw + place % kw
+                    # No "dead" place is one of the window.
+                    if 0 <= place < kh * kw and 0 <= top < dx.shape[1] and 0 <= left < dx.shape[2]:
                         dx[n, top, left, c] += dy[n, oh, ow, c]
 
 
@@ -128,9 +130,9 @@ def maxpool2d_backward(dy, argmax, dx, kernel, stride, padding):
         if argmax.itemsize == 1:
             _maxpool2d_backward[float](dy, argmax, dx, *kernel, *stride, *padding)
         else:
-            _maxpool2d_backward_large[float](dy, argmax, dx, kernel[1], *stride, *padding)
+            _maxpool2d_backward_large[float](dy, argmax, dx, *kernel, *stride, *padding)
     else:
         if argmax.itemsize == 1:
             _maxpool2d_backward[double](dy, argmax, dx, *kernel, *stride, *padding)
         else:
-            _maxpool2d_backward_large[double](dy, argmax, dx, kernel[1], *stride, *padding)
+            _maxpool2d_backward_large[double](dy, argmax, dx, *kernel, *stride, *padding)

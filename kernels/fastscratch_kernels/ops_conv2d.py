@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 from . import checked
 from ._checks import Array, check_array, check_given, check_shape
 from .checked import Windows
@@ -9,8 +11,10 @@ from .shapes import IntPair, pair, pooling
 
 
 def _windows(stride: IntPair, padding: IntPair, dilation: IntPair, groups: int) -> Windows:
-    if not isinstance(groups, int):
-        raise TypeError(f"groups must be an int, got {groups!r}")
+    try:
+        groups = operator.index(groups)
+    except TypeError:
+        raise TypeError(f"groups must be an int, got {groups!r}") from None
     return pair("stride", stride, 1), pair("padding", padding, 0), pair("dilation", dilation, 1), groups
 
 
@@ -27,12 +31,13 @@ def _check_inputs(x: Array, w: Array, b: Array | None) -> tuple[Array, Array, Ar
 
 
 def _check_gradients(
-    dy: Array, x: Array, w: Array, dx: Array | None, dw: Array | None, db: Array | None
+    read: dict[str, Array], dx: Array | None, dw: Array | None, db: Array | None
 ) -> tuple[Array | None, Array | None, Array | None]:
+    x, w = read["x"], read["w"]
     return (
-        check_given("dx", dx, x.shape, x.dtype, dy=dy, x=x, w=w),
-        check_given("dw", dw, w.shape, x.dtype, dy=dy, x=x, w=w, dx=dx),
-        check_given("db", db, w.shape[3:], x.dtype, dy=dy, x=x, w=w, dx=dx, dw=dw),
+        check_given("dx", dx, x.shape, x.dtype, **read),
+        check_given("dw", dw, w.shape, x.dtype, **read, dx=dx),
+        check_given("db", db, w.shape[3:], x.dtype, **read, dx=dx, dw=dw),
     )
 
 
@@ -148,7 +153,7 @@ def conv2d_backward(
     """
     x, w, _ = _check_inputs(x, w, None)
     how = _windows(stride, padding, dilation, groups)
-    dx, dw, db = _check_gradients(dy, x, w, dx, dw, db)
+    dx, dw, db = _check_gradients({"dy": dy, "x": x, "w": w}, dx, dw, db)
     return checked.conv2d_backward(dy, x, w, how, input_grad, bias, dx, dw, db, backend, algorithm, precision)
 
 
@@ -253,7 +258,7 @@ def conv2d_relu_maxpool2d_backward(
     x, w, _ = _check_inputs(x, w, None)
     how = _windows(stride, padding, dilation, groups)
     pool = pooling(pool_kernel_size, pool_stride, pool_padding, "pool_")
-    dx, dw, db = _check_gradients(dy, x, w, dx, dw, db)
+    dx, dw, db = _check_gradients({"dy": dy, "argmax": argmax, "x": x, "w": w}, dx, dw, db)
     return checked.conv2d_relu_maxpool2d_backward(
         dy, argmax, x, w, how, pool, input_grad, bias, dx, dw, db, backend
     )

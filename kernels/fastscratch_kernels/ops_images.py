@@ -98,6 +98,7 @@ def crop_images(
     tops = _check_each("tops", tops, images, _PLACES)
     lefts = _check_each("lefts", lefts, images, _PLACES)
     mirrored = _check_each("mirrored", mirrored, images, _CHOICES)
-    out = check_out("out", out, images.shape, images.dtype, images=images)
+    others = {"tops": tops, "lefts": lefts, "mirrored": mirrored}
+    out = check_out("out", out, images.shape, images.dtype, images=images, **others)
     kernel("crop_images", backend)(images, tops, lefts, mirrored, out)
     return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._checks import Array, check_array, check_in_place, check_out, check_shape
+from ._checks import Array, check_array, check_in_place, check_number, check_out, check_shape
 from ._registry import kernel
 
 
@@ -55,13 +55,15 @@ def sgd_step(
     Raises
     ------
     TypeError, ValueError
-        For arrays of another dtype or shape, or one to fill that shares memory with one that is read.
+        For arrays of another dtype or shape, one to fill that shares memory with one that is read, or a number that is
+        none.
 
     Notes
     -----
     ``u = momentum u + g`` with ``g = grad + decay value``; ``value - lr u``, or with Nesterov ``value - lr (g +
     momentum u)``.
     """
+    lr, momentum, decay = map(check_number, ("lr", "momentum", "decay"), (lr, momentum, decay))
     value = check_array("value", value, "size")
     (grad,) = _check_alike(value, grad=grad)
     if velocity is not None:
@@ -72,7 +74,7 @@ def sgd_step(
         out_velocity = check_in_place("out_velocity", out_velocity, "velocity", velocity, **read)
     elif out_velocity is not None:
         raise TypeError(f"out_velocity must be None without velocity, got {type(out_velocity).__name__}")
-    kernel("sgd_step", backend)(value, grad, velocity, out, out_velocity, lr, momentum, nesterov, decay)
+    kernel("sgd_step", backend)(value, grad, velocity, out, out_velocity, lr, momentum, bool(nesterov), decay)
     return out, out_velocity
 
 
@@ -119,12 +121,15 @@ def adam_step(
     Raises
     ------
     TypeError, ValueError
-        For arrays of another dtype or shape, or one to fill that shares memory with one that is read.
+        For arrays of another dtype or shape, one to fill that shares memory with one that is read, or a number that is
+        none.
 
     Notes
     -----
     ``m = beta1 m + (1 - beta1) g``, ``v = beta2 v + (1 - beta2) g^2``, ``shrink value - lr m / (sqrt(v) + eps)``.
     """
+    lr, beta1, beta2 = map(check_number, ("lr", "beta1", "beta2"), (lr, beta1, beta2))
+    eps, decay, shrink = map(check_number, ("eps", "decay", "shrink"), (eps, decay, shrink))
     value = check_array("value", value, "size")
     grad, m, v = _check_alike(value, grad=grad, m=m, v=v)
     out = check_in_place("out", out, "value", value, grad=grad, m=m, v=v)

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import functools
 import operator
+import sys
 from typing import Any
 
 import numpy as np
 
 Pair = tuple[int, int]
 """A (height, width) pair."""
+
+MOST_NUMBERS = sys.maxsize // 16
+"""Of an array: twice as many bytes in float64 can still be addressed."""
+
+MOST_PLACES = 2**31 - 1
+"""Of a pooling window: an argmax has 32 bits at most, and names one place more, the "dead"."""
 
 IntPair = int | tuple[int, int]
 """What a caller may pass for a pair: one int for both axes, or (height, width)."""
@@ -77,11 +84,15 @@ def window_shape(
     Raises
     ------
     ValueError
-        If not a single window fits, or if the images hold no numbers (a window could lie in the border whole).
+        If not a single window fits, if the images hold no numbers (a window could lie in the border whole), or if no
+        memory could hold them with their border.
     """
     if min(x_shape[1:]) < 1:
         raise ValueError(f"H, W and C must be at least 1, N alone may be 0: x {x_shape}")
     h, w = x_shape[1:3]
+    numbers = x_shape[0] * (h + 2 * padding[0]) * (w + 2 * padding[1]) * x_shape[3]
+    if numbers > MOST_NUMBERS:
+        raise ValueError(f"images of {numbers} numbers with their border are too large: x {x_shape}, padding {padding}")
     oh = output_size(h, kernel[0], stride[0], padding[0], dilation[0])
     ow = output_size(w, kernel[1], stride[1], padding[1], dilation[1])
     if oh < 1 or ow < 1:
@@ -131,8 +142,11 @@ def pool2d_shape(
     Raises
     ------
     ValueError
-        If no window fits, or if the padding is more than half the kernel (a window could lie in it whole).
+        If no window fits, if the padding is more than half the kernel (a window could lie in it whole), or if a window
+        has more places than an argmax can name.
     """
+    if kernel[0] * kernel[1] > MOST_PLACES:
+        raise ValueError(f"a pooling window has {MOST_PLACES} places at most, got kernel {kernel}")
     if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
         raise ValueError(f"padding must be at most half the kernel, got padding {padding}, kernel {kernel}")
     return (x_shape[0], *window_shape(x_shape, kernel, stride, padding), x_shape[3])

@@ -18,22 +18,23 @@ cdef inline real _exp(real x) noexcept nogil:
         return exp(x)
 
 
-cdef void _log_softmax(const real[:, ::1] z, real[:, ::1] out) noexcept nogil:
+cdef _log_softmax(const real[:, ::1] z, real[:, ::1] out):
     cdef Py_ssize_t n, k, K = z.shape[1]
     cdef real largest, shift
     cdef double total  # with many classes a float32 sum would lose digits
-    for n in range(z.shape[0]):
-        largest = z[n, 0]
-        for k in range(1, K):
-            if z[n, k] > largest:
-                largest = z[n, k]
-        total = 0
-        for k in range(K):
-            out[n, k] = z[n, k] - largest
-            total += _exp(out[n, k])
-        shift = <real> log(total)
-        for k in range(K):
-            out[n, k] -= shift
+    with nogil:
+        for n in range(z.shape[0]):
+            largest = z[n, 0]
+            for k in range(1, K):
+                if z[n, k] > largest:
+                    largest = z[n, k]
+            total = 0
+            for k in range(K):
+                out[n, k] = z[n, k] - largest
+                total += _exp(out[n, k])
+            shift = <real> log(total)
+            for k in range(K):
+                out[n, k] -= shift
 
 
 def log_softmax(z, out):
@@ -44,15 +45,16 @@ def log_softmax(z, out):
         _log_softmax[double](z, out)
 
 
-cdef void _cross_entropy_backward(const real[:, ::1] log_p, const real[:, ::1] q, real[:, ::1] dz) noexcept nogil:
+cdef _cross_entropy_backward(const real[:, ::1] log_p, const real[:, ::1] q, real[:, ::1] dz):
     cdef Py_ssize_t n, k, N = dz.shape[0], K = dz.shape[1]
     cdef double total
-    for n in range(N):
-        total = 0
-        for k in range(K):
-            total += q[n, k]
-        for k in range(K):
-            dz[n, k] = (_exp(log_p[n, k]) * <real> total - q[n, k]) / <real> N
+    with nogil:
+        for n in range(N):
+            total = 0
+            for k in range(K):
+                total += q[n, k]
+            for k in range(K):
+                dz[n, k] = (_exp(log_p[n, k]) * <real> total - q[n, k]) / <real> N
 
 
 def cross_entropy_backward(log_p, q, dz):

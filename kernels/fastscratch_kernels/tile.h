@@ -120,7 +120,7 @@ struct tile_adam {
     ptrdiff_t vector;  /* numbers in a vector */                                                                       \
     ptrdiff_t pixels;  /* pixels, or rows, of a tile of sums in registers */                                           \
     ptrdiff_t gather_max; /* the most vectors that `gather` takes */                                                   \
-    ptrdiff_t buffer;  /* numbers that `buf` must hold */
+    ptrdiff_t buffer;  /* numbers that `buf` must hold; for forward_pool a window of blocks at least */
 
 struct tile_functions_f32 {
     TILE_FUNCTIONS(float)

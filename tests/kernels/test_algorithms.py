@@ -51,6 +51,16 @@ def compare(op, backend, algorithm, case, fill, dtype, tolerance, **more):
             assert_close(mine, oracle, tolerance, f"{name}, {fill}")
 
 
+@pytest.mark.parametrize("backend", [name for name, reason in kernels.backends().items() if reason is None])
+def test_a_long_sum_for_the_bias_keeps_its_digits(backend):
+    """With as many numbers as a large batch has, added up in a row in float32, five digits of seven would be lost."""
+    rng = np.random.default_rng(0)
+    x, w = rng.random((64, 32, 32, 16), np.float32), np.zeros((1, 1, 16, 4), np.float32)
+    dy, argmax = rng.random((64, 16, 16, 4), np.float32), np.zeros((64, 16, 16, 4), np.uint8)
+    _, _, db = kernels.conv2d_relu_maxpool2d_backward(dy, argmax, x, w, backend=backend, input_grad=False)
+    np.testing.assert_allclose(db, dy.sum(axis=(0, 1, 2), dtype=np.float64), rtol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("groups", [1, 2])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastscratch_kernels as kernels
-from fastscratch_kernels import shapes
+from fastscratch_kernels import _checks, shapes
 
 
 def zeros(*shape, dtype=np.float32):
@@ -50,6 +50,10 @@ BAD_CALLS = [
     ("im2col", (X, 0), {}, ValueError, "kernel_size must be at least 1, got 0"),
     ("im2col", (X, None), {}, TypeError, "kernel_size must be an int or a pair"),
     ("im2col", (X, (5, 1)), {}, ValueError, "kernel (5, 1) does not fit padded input (4, 6)"),
+    ("conv2d", (X, W), {"padding": 2**31 - 1},
+     ValueError, " numbers with their border are too large: x (2, 4, 6, 3), padding (2147483647, 2147483647)"),
+    ("maxpool2d", (X, 2**16), {"padding": 2**15},
+     ValueError, "a pooling window has 2147483647 places at most, got kernel (65536, 65536)"),
     # channels and groups
     ("conv2d", (X[..., :2], W), {},
      ValueError, "takes 3 input channels (3 in each of 1 groups), but x (2, 4, 6, 2) has 2"),
@@ -104,6 +108,8 @@ BAD_CALLS = [
      ValueError, "out must be a writable C-contiguous array of shape (2, 2, 4, 8), got shape (2, 2, 4, 7)"),
     ("conv2d", (X, W), {"out": zeros(2, 2, 4, 8, dtype=np.float64)},
      TypeError, "out must be an ndarray of float32, got float64"),
+    ("conv2d", (X, W), {"out": np.zeros(513, np.uint8)[1:].view(np.float32).reshape(2, 2, 4, 8)},
+     ValueError, "writable True, aligned False"),
     ("conv2d", (X, W), {"out": [0]}, TypeError, "out must be an ndarray of float32, got list"),
     ("conv2d", (X, W), {"out": READ_ONLY}, ValueError, "writable False"),
     ("conv2d", (X, W), {"out": np.asfortranarray(READ_ONLY)}, ValueError, "C-contiguous False"),
@@ -131,6 +137,10 @@ BAD_CALLS = [
      TypeError, "v must be float32, as the other arrays are, got float64"),
     ("adam_step", (B, B, B, B), {"lr": 1.0, "out_m": C3},
      ValueError, "out_m must be a writable C-contiguous array of shape (8,), got shape (3,)"),
+    ("sgd_step", (B, B), {"lr": "1"}, TypeError, "lr must be a number, got '1'"),
+    ("sgd_step", (B, B), {"lr": 1.0, "decay": B}, TypeError, "decay must be a number, got array("),
+    ("adam_step", (B, B, B, B), {"lr": None}, TypeError, "lr must be a number, got None"),
+    ("adam_step", (B, B, B, B), {"lr": 1.0, "shrink": 1j}, TypeError, "shrink must be a number, got 1j"),
     ("relu", (zeros(3, 4, dtype=np.float16),), {}, TypeError, "x must be float32 or float64, got float16"),
     ("relu", ([1.0],), {}, TypeError, "x must be an ndarray of shape (...), got list"),
     ("relu_backward", (zeros(3, 4), zeros(4, 3)), {}, ValueError, "dy must have shape (4, 3), got (3, 4): y (4, 3)"),
@@ -171,9 +181,20 @@ def test_bad_arguments_get_one_clear_line(op, arguments, how, kind, message):
 
 
 def test_numpy_integers_and_lists_are_welcome_as_sizes():
-    how = {"stride": np.int64(1), "padding": [1, 1], "groups": 1}
+    how = {"stride": np.int64(1), "padding": [1, 1], "groups": np.int64(1)}
     assert kernels.conv2d(X, W, **how).shape == (2, 4, 6, 8)
     assert shapes.pair("stride", np.array(2), 1) == (2, 2)
+
+
+def test_numbers_that_lie_askew_are_read_from_a_copy():
+    rng = np.random.default_rng(0)
+    straight = rng.standard_normal(X.shape).astype(np.float32)
+    askew = np.frombuffer(b"-" + straight.tobytes(), np.float32, offset=1).reshape(X.shape)
+    assert not askew.flags.aligned
+    np.testing.assert_array_equal(_checks.check_array("x", askew, "N H W C"), straight)
+    assert _checks.check_array("x", askew, "N H W C").flags.aligned
+    straight.flags.writeable = False
+    assert _checks.check_array("x", straight, "N H W C") is straight
 
 
 def test_nothing_is_written_when_an_argument_is_bad():
@@ -201,6 +222,9 @@ SHARED = [
     ("im2col", (BUFFER_IMAGE, 1), {"out": BUFFER_IMAGE}, "out", "x"),
     ("col2im", (BUFFER_IMAGE, (2, 4, 6, 3), 1), {"out": BUFFER_IMAGE}, "out", "cols"),
     ("crop_images", (BUFFER_IMAGE, TOPS, TOPS, MIRRORED), {"out": BUFFER_IMAGE}, "out", "images"),
+    ("crop_images", (X, TOPS, TOPS, BUFFER.view(np.bool_)[100:102]), {"out": BUFFER_IMAGE}, "out", "mirrored"),
+    ("conv2d_relu_maxpool2d_backward", (zeros(2, 1, 2, 8), BUFFER.view(np.uint8)[:32].reshape(2, 1, 2, 8), X, W),
+     {"dw": BUFFER[:216].reshape(3, 3, 3, 8)}, "dw", "argmax"),
     ("linear_backward", (zeros(2, 4), zeros(2, 3), BUFFER[:12].reshape(3, 4)), {"dw": BUFFER[:12].reshape(3, 4)},
      "dw", "w"),
     ("linear_backward", (zeros(2, 4), zeros(2, 3), BUFFER[:12].reshape(3, 4)), {"db": BUFFER[8:12]}, "db", "w"),

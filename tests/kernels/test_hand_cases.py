@@ -220,6 +220,15 @@ def test_maxpool2d_backward_sends_each_gradient_to_its_maximum(run):
     assert grid(dx) == [[0, 30, 0]]
 
 
+def test_maxpool2d_backward_gives_nothing_to_a_place_outside_the_window(run):
+    # One window of 16 x 16, too large for a byte: place 17 is the second pixel of the second row; 256 would be the
+    # first of a row that the window has not, -1 one before it, and 2**31 - 1 is what the fused block calls dead.
+    places = np.array([17, 256, -1, 2**31 - 1], np.int32).reshape(1, 1, 1, 4)
+    dy = np.ones((1, 1, 1, 4), np.float32)
+    (dx,) = run("maxpool2d_backward", dy, places, (1, 20, 20, 4), (16, 16), stride=20)
+    assert np.argwhere(dx).tolist() == [[0, 1, 1, 0]]
+
+
 def test_avgpool2d_divides_by_the_window_or_by_its_part_inside(run):
     # Windows of 2 x 2, two apart, border of one: each holds one corner of  4  8
     #                                                                      12 16
