@@ -13,8 +13,8 @@ ENGINES = (FASTSCRATCH, TORCH)
 
 EPOCH_SECONDS = {
     (FASTSCRATCH, "baseline"): (6.2, 22.0),
-    (FASTSCRATCH, "improved"): (110.0, 34.0),
-    (FASTSCRATCH, "speedrun"): (140.0, 34.0),
+    (FASTSCRATCH, "improved"): (70.0, 410.0),
+    (FASTSCRATCH, "speedrun"): (97.0, 410.0),
     (TORCH, "baseline"): (49.0, 206.0),
     (TORCH, "improved"): (570.0, 206.0),
     (TORCH, "speedrun"): (550.0, 206.0),

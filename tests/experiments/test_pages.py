@@ -115,7 +115,7 @@ def test_verdicts_on_numbers_that_are_known(everything):
     assert verdicts["improved-in-an-hour"].word == HOLDS  # 28 epochs of 98 steps of 0.101 s
     assert verdicts["improved-in-an-hour"].evidence.startswith("4.6 minutes; Abacus, 2 threads")
     assert verdicts["speed-within-half-an-hour"].word == HOLDS  # 10 epochs of 98 steps of 1.001 s
-    assert verdicts["speed-hour"].evidence.startswith("29.4 minutes; ")
+    assert verdicts["speed-hour"].evidence.startswith("49.0 minutes; ")  # 30 epochs of them
     assert verdicts["kl-is-cross-entropy"].word == FAILS
     assert verdicts["blur-does-something"].word == HOLDS
     assert verdicts["same-in-float64"].word == HOLDS
