@@ -20,10 +20,16 @@ from .pooling import MaxPool2d
 
 
 class ConvReLUMaxPool(Module):
-    """Conv2d -> ReLU -> MaxPool2d as one kernel.
+    """Conv2d -> ReLU -> MaxPool2d as one kernel, where no two windows of the pooling share a number.
 
     Nothing of the size of the convolution's output is kept: the place of each pooled number is enough to go back.
     """
+
+    @staticmethod
+    def fits(conv: Conv2d, relu: ReLU, pool: MaxPool2d) -> bool:
+        """Return whether there is more to gain than the composition of the plain kernels, each at its fastest."""
+        is_depthwise = 1 < conv.groups == conv.in_channels == conv.out_channels
+        return pool.kernel_size == pool.stride and pool.padding == (0, 0) and not is_depthwise
 
     def __init__(self, conv: Conv2d, relu: ReLU, pool: MaxPool2d) -> None:
         super().__init__()
@@ -87,13 +93,17 @@ class BatchNormReLU(Module):
         return self.norm.backward(dy, input_grad=input_grad)
 
 
-RUNS: dict[tuple[type[Module], ...], Callable[..., Module]] = {
-    (Conv2d, ReLU, MaxPool2d): ConvReLUMaxPool,
-    (Conv2d, ReLU): ThenReLU,
-    (Linear, ReLU): ThenReLU,
-    (BatchNorm2d, ReLU): BatchNormReLU,
+def _always(*layers: Module) -> bool:
+    return True
+
+
+RUNS: dict[tuple[type[Module], ...], tuple[Callable[..., Module], Callable[..., bool]]] = {
+    (Conv2d, ReLU, MaxPool2d): (ConvReLUMaxPool, ConvReLUMaxPool.fits),
+    (Conv2d, ReLU): (ThenReLU, _always),
+    (Linear, ReLU): (ThenReLU, _always),
+    (BatchNorm2d, ReLU): (BatchNormReLU, _always),
 }
-"""Types of layers in a row -> the step that takes their place; of two that begin alike the longer one stands first."""
+"""Types of layers in a row -> the step that takes their place, and whether it does; the longer run stands first."""
 
 
 def plan(layers: Sequence[Module]) -> list[Module]:
@@ -107,9 +117,9 @@ def plan(layers: Sequence[Module]) -> list[Module]:
     steps: list[Module] = []
     i = 0
     while i < len(layers):
-        for types, fused in RUNS.items():
+        for types, (fused, fits) in RUNS.items():
             run = layers[i : i + len(types)]
-            if tuple(type(layer) for layer in run) == types:
+            if tuple(type(layer) for layer in run) == types and fits(*run):
                 steps.append(fused(*run))
                 i += len(types)
                 break

@@ -271,6 +271,19 @@ def test_conv_relu_maxpool_becomes_one_step():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("conv", "pool"),
+    [
+        (nn.Conv2d(2, 3, 3), nn.MaxPool2d(3, stride=2)),
+        (nn.Conv2d(2, 3, 3), nn.MaxPool2d(2, padding=1)),
+        (nn.Conv2d(4, 4, 3, groups=4), nn.MaxPool2d(2)),
+    ],
+)
+def test_a_pooling_is_left_apart_where_the_plain_kernels_are_faster(conv, pool):
+    """Winograd's algorithm and depthwise kernels are for convolutions alone."""
+    assert kinds(conv, nn.ReLU(), pool) == [ThenReLU, nn.MaxPool2d]
+
+
 def test_other_runs_stay_as_they_are():
     conv, relu, pool = run_of_three()
     for layers in [
