@@ -14,6 +14,11 @@ import numpy as np
 from fastscratch import nn
 
 
+def normal(*shape: int, dtype: str = "float32") -> np.ndarray:
+    """Return normal numbers, the same each time."""
+    return np.random.default_rng(1).standard_normal(shape).astype(dtype)
+
+
 @dataclass(frozen=True)
 class LayerCase:
     """A layer and the shape of its input, N included."""

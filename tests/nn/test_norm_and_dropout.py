@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 
 from fastscratch import nn
-
-
-def normal(*shape, dtype="float32"):
-    return np.random.default_rng(1).standard_normal(shape).astype(dtype)
-
+from layer_cases import normal
 
 # -- batch norm --------------------------------------------------------------------------------------------------------
 
