@@ -5,7 +5,8 @@ Layers keep their identity: a fused step reads the parameters of the layers it s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from fastscratch_kernels import checked
 
@@ -19,17 +20,27 @@ from .parameter import Array
 from .pooling import MaxPool2d
 
 
-class ConvReLUMaxPool(Module):
+class Fused(Module):
+    """One step that stands for a run of layers."""
+
+    @classmethod
+    def fits(cls, *layers: Any) -> bool:
+        """Return whether the step is faster than these layers one after the other."""
+        return True
+
+
+class ConvReLUMaxPool(Fused):
     """Conv2d -> ReLU -> MaxPool2d as one kernel, where no two windows of the pooling share a number.
 
     Nothing of the size of the convolution's output is kept: the place of each pooled number is enough to go back.
     """
 
-    @staticmethod
-    def fits(conv: Conv2d, relu: ReLU, pool: MaxPool2d) -> bool:
-        """Return whether there is more to gain than the composition of the plain kernels, each at its fastest."""
+    @classmethod
+    def fits(cls, *layers: Any) -> bool:
+        """Return False where a kernel has to compose the plain ones, which alone are each at their fastest."""
+        conv, _, pool = layers
         is_depthwise = 1 < conv.groups == conv.in_channels == conv.out_channels
-        return pool.kernel_size == pool.stride and pool.padding == (0, 0) and not is_depthwise
+        return bool(pool.kernel_size == pool.stride and pool.padding == (0, 0) and not is_depthwise)
 
     def __init__(self, conv: Conv2d, relu: ReLU, pool: MaxPool2d) -> None:
         super().__init__()
@@ -56,7 +67,7 @@ class ConvReLUMaxPool(Module):
         return dx
 
 
-class ThenReLU(Module):
+class ThenReLU(Fused):
     """Conv2d or Linear -> ReLU: the output is rectified where it lies, and kept once instead of twice."""
 
     def __init__(self, layer: Conv2d | Linear, relu: ReLU) -> None:
@@ -77,7 +88,7 @@ class ThenReLU(Module):
         return self.layer.backward(checked.relu_backward(dy, y), input_grad=input_grad)
 
 
-class BatchNormReLU(Module):
+class BatchNormReLU(Fused):
     """BatchNorm2d -> ReLU as one kernel: the normalized numbers are read and written once."""
 
     def __init__(self, norm: BatchNorm2d, relu: ReLU) -> None:
@@ -93,17 +104,13 @@ class BatchNormReLU(Module):
         return self.norm.backward(dy, input_grad=input_grad)
 
 
-def _always(*layers: Module) -> bool:
-    return True
-
-
-RUNS: dict[tuple[type[Module], ...], tuple[Callable[..., Module], Callable[..., bool]]] = {
-    (Conv2d, ReLU, MaxPool2d): (ConvReLUMaxPool, ConvReLUMaxPool.fits),
-    (Conv2d, ReLU): (ThenReLU, _always),
-    (Linear, ReLU): (ThenReLU, _always),
-    (BatchNorm2d, ReLU): (BatchNormReLU, _always),
+RUNS: dict[tuple[type[Module], ...], type[Fused]] = {
+    (Conv2d, ReLU, MaxPool2d): ConvReLUMaxPool,
+    (Conv2d, ReLU): ThenReLU,
+    (Linear, ReLU): ThenReLU,
+    (BatchNorm2d, ReLU): BatchNormReLU,
 }
-"""Types of layers in a row -> the step that takes their place, and whether it does; the longer run stands first."""
+"""Types of layers in a row -> the step that takes their place; of two that begin alike the longer one stands first."""
 
 
 def plan(layers: Sequence[Module]) -> list[Module]:
@@ -117,9 +124,9 @@ def plan(layers: Sequence[Module]) -> list[Module]:
     steps: list[Module] = []
     i = 0
     while i < len(layers):
-        for types, (fused, fits) in RUNS.items():
+        for types, fused in RUNS.items():
             run = layers[i : i + len(types)]
-            if tuple(type(layer) for layer in run) == types and fits(*run):
+            if tuple(type(layer) for layer in run) == types and fused.fits(*run):
                 steps.append(fused(*run))
                 i += len(types)
                 break
