@@ -7,8 +7,7 @@ from typing import TypedDict
 import numpy as np
 
 from fastscratch_kernels import checked
-from fastscratch_kernels.checked import Windows
-from fastscratch_kernels.shapes import IntPair, conv2d_shape
+from fastscratch_kernels.shapes import IntPair, Windows, conv2d_shape
 
 from .checks import check_image_shape, check_images, check_pair, check_size
 from .init import check_initializer, fans, initialize

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastscratch_kernels import checked
+from fastscratch_kernels.shapes import lie_side_by_side
 
 from .activation import ReLU
 from .checks import check_gradient
@@ -30,7 +31,7 @@ class Fused(Module):
 
 
 class ConvReLUMaxPool(Fused):
-    """Conv2d -> ReLU -> MaxPool2d as one kernel, where no two windows of the pooling share a number.
+    """Conv2d -> ReLU -> MaxPool2d as one kernel, where the windows of the pooling lie side by side.
 
     Nothing of the size of the convolution's output is kept: the place of each pooled number is enough to go back.
     """
@@ -40,7 +41,7 @@ class ConvReLUMaxPool(Fused):
         """Return False where a kernel has to compose the plain ones, which alone are each at their fastest."""
         conv, _, pool = layers
         is_depthwise = 1 < conv.groups == conv.in_channels == conv.out_channels
-        return bool(pool.kernel_size == pool.stride and pool.padding == (0, 0) and not is_depthwise)
+        return not is_depthwise and lie_side_by_side(pool.kernel_size, pool.stride, pool.padding)
 
     def __init__(self, conv: Conv2d, relu: ReLU, pool: MaxPool2d) -> None:
         super().__init__()

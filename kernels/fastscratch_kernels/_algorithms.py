@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from .shapes import Pair
+from .shapes import Pair, Pool, Windows
 
 ALGORITHMS = ("auto", "im2col", "direct", "winograd")
 PRECISIONS = ("standard", "fast")
@@ -97,8 +97,8 @@ def choose(
     itemsize: int,
     w_shape: tuple[int, ...],
     out_size: Pair,
-    windows: tuple[Pair, Pair, Pair, int],
-    pool: tuple[Pair, Pair, Pair] | None = None,
+    windows: Windows,
+    pool: Pool | None = None,
 ) -> str:
     """Return what a raw kernel is told: "im2col", "direct", or the form of Winograd's algorithm, "F(2x2,3x3)".
 
@@ -166,8 +166,8 @@ def _form(
     backend: str,
     precision: str,
     w_shape: tuple[int, ...],
-    windows: tuple[Pair, Pair, Pair, int],
-    pool: tuple[Pair, Pair, Pair] | None,
+    windows: Windows,
+    pool: Pool | None,
 ) -> Form | None:
     """Return the form of Winograd's algorithm that a backend has for these windows, None where there is none."""
     stride, padding, dilation, groups = windows

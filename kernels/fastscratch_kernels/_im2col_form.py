@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 
 from .conv2d_numpy import image_blocks
-from .shapes import Pair
+from .shapes import Pair, Windows
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Kernel = Callable[..., None]
-Windows = tuple[Pair, Pair, Pair, int]
-"""Stride, padding, dilation and groups."""
 
 
 def _blocks(x: Array, w: Array, out_size: Pair) -> Iterator[slice]:

@@ -3,14 +3,11 @@
 Raw kernels: they fill their caller's arrays and check nothing.
 """
 
+from cython cimport floating as real
 from cython.parallel cimport prange
 from libc.string cimport memset
 
 from ._threads import get_num_threads
-
-ctypedef fused real:
-    float
-    double
 
 
 cdef inline Py_ssize_t _count(Py_ssize_t top, Py_ssize_t left, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t H,

@@ -14,13 +14,7 @@ import functools
 from ._algorithms import choose, selected_precision
 from ._checks import ANY, Array, check_array, check_out, check_shape, empty
 from ._registry import find
-from .shapes import Pair, argmax_dtype, conv2d_shape, pool2d_shape
-
-Windows = tuple[Pair, Pair, Pair, int]
-"""Stride, padding, dilation and groups."""
-
-Pool = tuple[Pair, Pair, Pair]
-"""Kernel, stride and padding."""
+from .shapes import Pool, Windows, argmax_dtype, conv2d_shape, pool2d_shape
 
 PLAIN: Windows = ((1, 1), (0, 0), (1, 1), 1)
 

@@ -26,7 +26,7 @@ from ._threads import get_num_threads
 from .conv2d_cython import conv2d, conv2d_backward, input_gradient, is_depthwise
 from .conv2d_relu_maxpool2d_numpy import compose, compose_backward
 from .maxpool2d_cython import maxpool2d, maxpool2d_backward
-from .shapes import conv2d_shape, largest_image
+from .shapes import conv2d_shape, largest_image, lie_side_by_side
 
 cdef enum:
     # Slots of scratch memory.
@@ -270,8 +270,8 @@ cdef int _input_gradient(const Geometry *g, const tile_patches *p, const real *d
     return no_memory() if failed else 0
 
 
-cdef bint _is_fused(tuple pool_kernel, tuple pool_stride, tuple pool_padding):
-    return pool_kernel == pool_stride and pool_padding == (0, 0) and pool_kernel[0] * pool_kernel[1] < TILE_DEAD
+cdef bint _is_fused(tuple pool):
+    return lie_side_by_side(*pool) and pool[0][0] * pool[0][1] < TILE_DEAD
 
 
 cdef _forward_typed(const real[:, :, :, ::1] x, const real[:, :, :, ::1] w, const real[::1] b, real[:, :, :, ::1] out,
@@ -290,9 +290,9 @@ cdef _forward_typed(const real[:, :, :, ::1] x, const real[:, :, :, ::1] w, cons
 def conv2d_relu_maxpool2d(x, w, b, out, argmax, stride, padding, dilation, groups, pool_kernel, pool_stride,
                           pool_padding, algorithm="direct"):
     """Fill `out` (N, PH, PW, F) with maxpool(relu(conv(x, w) + b)), `argmax` with each number's place or "dead"."""
-    is_fused = not is_depthwise(w, groups) and _is_fused(pool_kernel, pool_stride, pool_padding)
-    if algorithm == "im2col" or not is_fused:
-        windows, pool = (stride, padding, dilation, groups), (pool_kernel, pool_stride, pool_padding)
+    pool = pool_kernel, pool_stride, pool_padding
+    if algorithm == "im2col" or is_depthwise(w, groups) or not _is_fused(pool):
+        windows = stride, padding, dilation, groups
         compose(conv2d, maxpool2d, x, w, b, out, argmax, windows, pool, algorithm)
     elif algorithm != "direct":
         _winograd_cython.forward_pool(algorithm, x, w, b, out, argmax, padding)
@@ -342,7 +342,7 @@ def conv2d_relu_maxpool2d_backward(dy, argmax, x, w, dx, dw, db, stride, padding
                                    pool_stride, pool_padding):
     """Fill `dx` (like x), `dw` (like w) and `db` (F,) from `dy` and `argmax` (N, PH, PW, F); None is left out."""
     windows, pool = (stride, padding, dilation, groups), (pool_kernel, pool_stride, pool_padding)
-    fused = groups == 1 and _is_fused(pool_kernel, pool_stride, pool_padding)
+    fused = groups == 1 and _is_fused(pool)
     if len(x) == 0 or not fused or largest_image(x.shape, padding, dy.shape) > LARGEST_IMAGE:
         compose_backward(conv2d_backward, maxpool2d_backward, dy, argmax, x, w, dx, dw, db, windows, pool)
         return

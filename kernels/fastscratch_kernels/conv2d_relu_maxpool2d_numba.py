@@ -4,7 +4,7 @@
                 cache; their largest and its place go out. 5 x 5 filters under a 2 x 2 window: `_winograd_numba`
     backward    sums over the gradients that are not zero: at most one pixel of a window has one (`_sparse_numba`)
 
-That is for pooling windows that do not overlap. Others, and convolutions with groups, are the composition of the
+That is for pooling windows that lie side by side. Others, and convolutions with groups, are the composition of the
 plain ops, as in the NumPy version. Raw kernels: they fill their caller's arrays and check nothing.
 """
 
@@ -25,7 +25,7 @@ from ._sparse_numba import add_lists, copy_patch, lists_by_filter, lists_by_pixe
 from ._tiles_numba import PIXELS, TILE, multiply, round_up
 from ._winograd_numba import winograd_pooled
 from .conv2d_relu_maxpool2d_numpy import compose
-from .shapes import Pair, conv2d_shape, dead_position
+from .shapes import Pair, conv2d_shape, dead_position, lie_side_by_side
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -37,13 +37,13 @@ WINDOWS = 32
 
 
 @functools.lru_cache(maxsize=256)
-def _window_pixels(row: int, column: int, pool: Pair, pool_stride: Pair, pooled: Pair) -> Array:
+def _window_pixels(row: int, column: int, pool: Pair, pooled: Pair) -> Array:
     """Return the offsets of the convolution's pixels, window by window, place by place: (PH * PW * places,).
 
     `row` and `column` are the distances from one of its pixels to the one below and to the one on the right.
     """
-    i = np.arange(pooled[0])[:, None, None, None] * pool_stride[0] + np.arange(pool[0])[:, None]  # (PH, 1, KH, 1)
-    j = np.arange(pooled[1])[:, None, None] * pool_stride[1] + np.arange(pool[1])  # (PW, 1, KW)
+    i = np.arange(pooled[0])[:, None, None, None] * pool[0] + np.arange(pool[0])[:, None]  # (PH, 1, KH, 1)
+    j = np.arange(pooled[1])[:, None, None] * pool[1] + np.arange(pool[1])  # (PW, 1, KW)
     return flat((i * row + j * column).astype(np.uint64))
 
 
@@ -209,8 +209,7 @@ def _dx_images(
 
 def _fits(groups: int, pool_kernel: Pair, pool_stride: Pair, pool_padding: Pair, argmax: Array) -> bool:
     """Return whether this module's own loops compute the block; else it is the composition of the plain ops."""
-    apart = pool_stride[0] >= pool_kernel[0] and pool_stride[1] >= pool_kernel[1]
-    return groups == 1 and apart and pool_padding == (0, 0) and argmax.dtype == np.uint8
+    return groups == 1 and lie_side_by_side(pool_kernel, pool_stride, pool_padding) and argmax.dtype == np.uint8
 
 
 @functools.lru_cache(maxsize=256)
@@ -226,14 +225,13 @@ def _where(
     padding: Pair,
     dilation: Pair,
     pool_kernel: Pair,
-    pool_stride: Pair,
     pooled: Pair,
 ) -> tuple[Geometry, Array]:
     """Return where the windows of the convolution lie in an image, and those under each pooling window."""
     _, h, w, c = x_shape
     where = geometry(h, w, c, kernel, stride, padding, dilation, 1, 1)
     row, column = stride[0] * where.padded[1] * c, stride[1] * c
-    return where, _window_pixels(row, column, pool_kernel, pool_stride, pooled)
+    return where, _window_pixels(row, column, pool_kernel, pooled)
 
 
 def conv2d_relu_maxpool2d(
@@ -258,7 +256,7 @@ def conv2d_relu_maxpool2d(
         return
     dead = dead_position(argmax.dtype)
     n, ph, pw, f = out.shape
-    where, pixels = _where(x.shape, w.shape[:2], stride, padding, dilation, pool_kernel, pool_stride, (ph, pw))
+    where, pixels = _where(x.shape, w.shape[:2], stride, padding, dilation, pool_kernel, (ph, pw))
     panels, bias = conv2d_numba.pack_filters(w, b)
     if algorithm == "F(2x2,5x5)":
         c = x.shape[3]
@@ -304,7 +302,7 @@ def conv2d_relu_maxpool2d_backward(
 ) -> None:
     """Fill `dx` (like x), `dw` (like w) and `db` (F,) from `dy` and `argmax` (N, PH, PW, F); None is left out."""
     n, ph, pw, f = dy.shape
-    where, pixels = _where(x.shape, w.shape[:2], stride, padding, dilation, pool_kernel, pool_stride, (ph, pw))
+    where, pixels = _where(x.shape, w.shape[:2], stride, padding, dilation, pool_kernel, (ph, pw))
     whole_vectors = where.length % (VECTOR_BYTES // x.itemsize) == 0
     fits = _fits(groups, pool_kernel, pool_stride, pool_padding, argmax)
     if not fits or (dx is not None and not whole_vectors):

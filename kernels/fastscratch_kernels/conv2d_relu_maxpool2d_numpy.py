@@ -15,14 +15,10 @@ import numpy as np
 
 from .conv2d_numpy import conv2d, conv2d_backward
 from .maxpool2d_numpy import maxpool2d, maxpool2d_backward
-from .shapes import Pair, conv2d_shape, dead_position
+from .shapes import Pair, Pool, Windows, conv2d_shape, dead_position
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Kernel = Callable[..., None]
-Windows = tuple[Pair, Pair, Pair, int]
-"""Stride, padding, dilation and groups of the convolution."""
-Pool = tuple[Pair, Pair, Pair]
-"""Kernel, stride and padding of the pooling."""
 
 
 def compose(

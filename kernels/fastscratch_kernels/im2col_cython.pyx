@@ -3,14 +3,11 @@
 Raw kernels: they fill their caller's `out` and check nothing.
 """
 
+from cython cimport floating as real
 from cython.parallel cimport prange
 from libc.string cimport memcpy, memset
 
 from ._threads import get_num_threads
-
-ctypedef fused real:
-    float
-    double
 
 
 cdef inline void _copy(real *to, const real *source, Py_ssize_t n) noexcept nogil:

@@ -4,9 +4,7 @@ One thread: a batch is prepared while another is trained on, whose threads have 
 Raw kernels: they fill their caller's arrays and check nothing.
 """
 
-ctypedef fused real:
-    float
-    double
+from cython cimport floating as real
 
 
 cdef inline void _look_up(const unsigned char *levels, const real *table, real *out, Py_ssize_t pixels,

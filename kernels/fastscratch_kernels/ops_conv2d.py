@@ -6,8 +6,7 @@ import operator
 
 from . import checked
 from ._checks import Array, check_array, check_given, check_shape
-from .checked import Windows
-from .shapes import IntPair, pair, pooling
+from .shapes import IntPair, Windows, pair, pooling
 
 
 def _windows(stride: IntPair, padding: IntPair, dilation: IntPair, groups: int) -> Windows:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ._checks import Array, check_array, check_input_shape, check_out, check_shape
 from ._registry import kernel
-from .shapes import IntPair, Pair, argmax_dtype, pool2d_shape, pooling
+from .shapes import IntPair, Pool, argmax_dtype, pool2d_shape, pooling
 
 
-def _describe(shape: tuple[int, ...], pool: tuple[Pair, Pair, Pair]) -> str:
+def _describe(shape: tuple[int, ...], pool: Pool) -> str:
     return f"input_shape {shape}, kernel_size {pool[0]}, stride {pool[1]}, padding {pool[2]}"
 
 

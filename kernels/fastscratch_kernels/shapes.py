@@ -16,6 +16,12 @@ import numpy as np
 Pair = tuple[int, int]
 """A (height, width) pair."""
 
+Windows = tuple[Pair, Pair, Pair, int]
+"""Stride, padding, dilation and groups of a convolution."""
+
+Pool = tuple[Pair, Pair, Pair]
+"""Kernel, stride and padding of a pooling."""
+
 MOST_NUMBERS = sys.maxsize // 16
 """Of an array: twice as many bytes in float64 can still be addressed."""
 
@@ -61,11 +67,16 @@ def pair(name: str, value: Any, minimum: int) -> Pair:
 
 def pooling(
     kernel_size: IntPair, stride: IntPair | None, padding: IntPair, prefix: str = ""
-) -> tuple[Pair, Pair, Pair]:
+) -> Pool:
     """Return a pooling's kernel, stride and padding as pairs; in errors their names begin with `prefix`."""
     k = pair(f"{prefix}kernel_size", kernel_size, 1)
     s = k if stride is None else pair(f"{prefix}stride", stride, 1)
     return k, s, pair(f"{prefix}padding", padding, 0)
+
+
+def lie_side_by_side(kernel: Pair, stride: Pair, padding: Pair) -> bool:
+    """Return whether a pooling's windows lie side by side: no two share a number, none is left out, none is border."""
+    return kernel == stride and padding == (0, 0)
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:

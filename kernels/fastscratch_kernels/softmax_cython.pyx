@@ -4,11 +4,8 @@ Logits are few: threads would cost more than they save.
 Raw kernels: they fill their caller's arrays and check nothing.
 """
 
+from cython cimport floating as real
 from libc.math cimport exp, expf, log
-
-ctypedef fused real:
-    float
-    double
 
 
 cdef inline real _exp(real x) noexcept nogil:
