@@ -67,11 +67,22 @@ cdef inline const real *_image(const tile_table *t, const Geometry *g, const rea
     return padded
 
 
+cdef inline void _pool_windows(const tile_table *t, const tile_patches *p, Py_ssize_t first, Py_ssize_t last,
+                               const real *x, const real *packed, const real *bias, Py_ssize_t FG, real *buf,
+                               real *out, uint8_t *argmax, Py_ssize_t F) noexcept nogil:
+    # The windows from `first` to `last`, of which `out` and `argmax` begin with the first.
+    cdef tile_patches part = p[0]
+    part.pix, part.npix = p.pix + first * p.window, (last - first) * p.window
+    conv_relu_pool(t, x, &part, packed, bias, FG, buf, out, argmax, F)
+
+
 cdef int _forward(const Geometry *g, const tile_patches *p, const real *x, const real *w, const real *b, real *out,
                   uint8_t *argmax, int threads) except -1 nogil:
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(out), FP = round_up(g.FG, block), windows = p.npix // p.window
-    cdef Py_ssize_t q, n, group, at
+    # Where there are more threads than images, they share the windows of one.
+    cdef Py_ssize_t parts = min(windows, (threads + g.N - 1) // g.N)
+    cdef Py_ssize_t q, n, group, at, first
     cdef real *packed = <real *> t.scratch(WEIGHTS, g.groups * FP * (g.K + 1) * sizeof(real))
     cdef real *bias = packed + g.groups * FP * g.K
     cdef real *buf = NULL
@@ -90,15 +101,17 @@ cdef int _forward(const Geometry *g, const tile_patches *p, const real *x, const
         buf = <real *> t.scratch(BUFFER, max(buffer_size(out), p.window * block) * sizeof(real))
         for q in prange(g.groups * FP // block, schedule="static"):
             pack_block(g, w, q, packed)
-        for n in prange(g.N, schedule="dynamic"):
+        for q in prange(g.N * parts, schedule="dynamic"):
+            n, first = q // parts, windows * (q % parts) // parts
             xn = _image(t, g, x + n * g.H * g.W * g.C, False)
             if buf == NULL or xn == NULL:
                 failure[0] = 1
                 continue
             for group in range(g.groups):
-                at = n * windows * g.F + group * g.FG
-                conv_relu_pool(t, xn + group * g.CG, p, <const real *> packed + group * FP * g.K,
-                               <const real *> bias + group * FP, g.FG, buf, out + at, argmax + at, g.F)
+                at = (n * windows + first) * g.F + group * g.FG
+                _pool_windows(t, p, first, windows * (q % parts + 1) // parts, xn + group * g.CG,
+                              <const real *> packed + group * FP * g.K, <const real *> bias + group * FP, g.FG, buf,
+                              out + at, argmax + at, g.F)
         t.restore_denormals(state)
     return no_memory() if failed else 0
 
