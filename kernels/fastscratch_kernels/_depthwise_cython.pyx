@@ -1,7 +1,8 @@
 """Depthwise convolutions in Cython: as many groups as channels and filters, so that each channel stays by itself.
 
     forward          every thread makes images of its own
-    input gradient   each dy times the filters, added to the pixels that its patch was read from
+    input gradient   for stride 1 a forward pass of dy through the filters turned round; else each dy times the filters,
+                     added to the pixels that its patch was read from
     filter gradient  runs of images and blocks of channels, each with sums of its own, which are added in order
 
 There is one product for each number read, and no tile of several filters could use that number again: what decides is
@@ -12,6 +13,8 @@ but memory.
 from cython.parallel cimport parallel, prange
 
 from fastscratch_kernels._tiles cimport *
+
+import numpy as np
 
 from ._threads import get_num_threads
 
@@ -181,6 +184,10 @@ cdef _backward_typed(const real[:, :, :, ::1] dy, const real[:, :, :, ::1] x, co
 
 def backward(dy, x, w, dx, dw, db, stride, padding, dilation):
     """Fill `dx` (like x), `dw` (like w) and `db` (C,) from `dy` (N, OH, OW, C); `dx` and `db` may be None."""
+    border = tuple(d * (k - 1) - p for d, k, p in zip(dilation, w.shape, padding))
+    if dx is not None and stride == (1, 1) and min(border) >= 0:
+        forward(dy, np.ascontiguousarray(w[::-1, ::-1]), None, dx, stride, border, dilation)
+        dx = None
     if dw.itemsize == 4:
         _backward_typed[float](dy, x, w, dx, dw, db, stride, padding, dilation)
     else:

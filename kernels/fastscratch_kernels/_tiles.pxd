@@ -73,8 +73,8 @@ cdef extern from "tile.h" nogil:
                               int relu, float *dx) noexcept nogil
         void (*maxpool)(const float *const *pixel, const uint8_t *places, Py_ssize_t n, Py_ssize_t C, float *y,
                         uint8_t *argmax) noexcept nogil
-        void (*maxpool_back)(const float *dy, const uint8_t *argmax, uint8_t place, Py_ssize_t C, int add,
-                             float *dx) noexcept nogil
+        void (*maxpool_back)(const float *dy, const uint8_t *argmax, uint8_t place, Py_ssize_t C, Py_ssize_t n,
+                             Py_ssize_t step, int add, float *dx) noexcept nogil
         void (*sgd)(Py_ssize_t n, const float *value, const float *grad, const float *velocity, float *out,
                     float *out_velocity, float lr, float momentum, int nesterov, float decay) noexcept nogil
         void (*adam)(Py_ssize_t n, const float *value, const float *grad, const float *m, const float *v, float *out,
@@ -128,8 +128,8 @@ cdef extern from "tile.h" nogil:
                               int relu, double *dx) noexcept nogil
         void (*maxpool)(const double *const *pixel, const uint8_t *places, Py_ssize_t n, Py_ssize_t C, double *y,
                         uint8_t *argmax) noexcept nogil
-        void (*maxpool_back)(const double *dy, const uint8_t *argmax, uint8_t place, Py_ssize_t C, int add,
-                             double *dx) noexcept nogil
+        void (*maxpool_back)(const double *dy, const uint8_t *argmax, uint8_t place, Py_ssize_t C, Py_ssize_t n,
+                             Py_ssize_t step, int add, double *dx) noexcept nogil
         void (*sgd)(Py_ssize_t n, const double *value, const double *grad, const double *velocity, double *out,
                     double *out_velocity, double lr, double momentum, int nesterov, double decay) noexcept nogil
         void (*adam)(Py_ssize_t n, const double *value, const double *grad, const double *m, const double *v,

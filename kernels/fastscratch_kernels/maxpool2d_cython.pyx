@@ -82,7 +82,7 @@ cdef _maxpool2d_backward(const real[:, :, :, ::1] dy, const uint8_t[:, :, :, ::1
                          Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t sh, Py_ssize_t sw, Py_ssize_t ph, Py_ssize_t pw):
     cdef const tile_table *t = table()
     cdef Py_ssize_t H = dx.shape[1], W = dx.shape[2], C = dx.shape[3], OH = dy.shape[1], OW = dy.shape[2]
-    cdef Py_ssize_t n, i, j, oh, ow, top, left
+    cdef Py_ssize_t n, i, j, oh, top, left, first, windows
     # Windows that do not overlap write each pixel once; where they leave none out either, nothing need be cleared.
     cdef bint add = sh < kh or sw < kw
     cdef bint whole = not add and sh == kh and sw == kw and ph == 0 and pw == 0 and OH * kh == H and OW * kw == W
@@ -93,17 +93,19 @@ cdef _maxpool2d_backward(const real[:, :, :, ::1] dy, const uint8_t[:, :, :, ::1
             memset(&dx[n, 0, 0, 0], 0, H * W * C * sizeof(real))
         for i in range(kh):  # window positions outermost: the NumPy version's order of sums
             for j in range(kw):
+                # The windows of a row whose pixel j is none of the border's.
+                first = max(0, (pw - j + sw - 1) // sw)
+                left = first * sw - pw + j
+                windows = min(OW - first, (W - left + sw - 1) // sw)
                 for oh in range(OH):
                     top = oh * sh - ph + i
-                    for ow in range(OW):
-                        left = ow * sw - pw + j
-                        if 0 <= top < H and 0 <= left < W:
-                            if real is float:
-                                t.f32.maxpool_back(&dy[n, oh, ow, 0], &argmax[n, oh, ow, 0], <uint8_t> (i * kw + j),
-                                                   C, add, &dx[n, top, left, 0])
-                            else:
-                                t.f64.maxpool_back(&dy[n, oh, ow, 0], &argmax[n, oh, ow, 0], <uint8_t> (i * kw + j),
-                                                   C, add, &dx[n, top, left, 0])
+                    if windows > 0 and 0 <= top < H:
+                        if real is float:
+                            t.f32.maxpool_back(&dy[n, oh, first, 0], &argmax[n, oh, first, 0],
+                                               <uint8_t> (i * kw + j), C, windows, sw * C, add, &dx[n, top, left, 0])
+                        else:
+                            t.f64.maxpool_back(&dy[n, oh, first, 0], &argmax[n, oh, first, 0],
+                                               <uint8_t> (i * kw + j), C, windows, sw * C, add, &dx[n, top, left, 0])
 
 
 cdef _maxpool2d_backward_large(const real[:, :, :, ::1] dy, const int32_t[:, :, :, ::1] argmax,

@@ -104,10 +104,12 @@ struct tile_adam {
     void (*gradient_rows)(const REAL *dy, const REAL *x, ptrdiff_t rows, ptrdiff_t C, const REAL *mean,                \
                           const REAL *scale, const REAL *shift, const REAL *offset, const REAL *slope, int relu,       \
                           REAL *dx);                                                                                   \
-    /* The largest of n pixels and its place, for C channels; dx = (or +=) dy where `argmax` names `place`. */           \
+    /* The largest of n pixels and its place, for C channels; for n windows in a row, dx = (or +=) dy where `argmax`   \
+     * names `place`, at pixels that are `step` apart. */                                                              \
     void (*maxpool)(const REAL *const *pixel, const uint8_t *places, ptrdiff_t n, ptrdiff_t C, REAL *y,                \
                     uint8_t *argmax);                                                                                  \
-    void (*maxpool_back)(const REAL *dy, const uint8_t *argmax, uint8_t place, ptrdiff_t C, int add, REAL *dx);        \
+    void (*maxpool_back)(const REAL *dy, const uint8_t *argmax, uint8_t place, ptrdiff_t C, ptrdiff_t n,               \
+                         ptrdiff_t step, int add, REAL *dx);                                                           \
     /* Steps of the optimizers over n numbers; `velocity` may be NULL. */                                               \
     void (*sgd)(ptrdiff_t n, const REAL *value, const REAL *grad, const REAL *velocity, REAL *out, REAL *out_velocity, \
                 REAL lr, REAL momentum, int nesterov, REAL decay);                                                     \

@@ -138,7 +138,7 @@ INLINE void NAME(pool)(const REAL *rows, ptrdiff_t n, REAL *y, uint8_t *argmax) 
     const VINT dead = best <= 0;
     NAME(store)(y, (VEC)(~dead & (VINT)best)); /* ReLU: zero where dead, NaN stays */
     place |= dead;                             /* -1, and TILE_DEAD once it is a byte */
-    *(NAME(vbyte) *)argmax = __builtin_convertvector(place, NAME(vbyte));
+    NAME(store_bytes)(argmax, place);
 }
 
 static void NAME(forward_pool)(const REAL *x, const struct tile_patches *p, const REAL *w, const REAL *bias,

@@ -17,6 +17,13 @@ typedef int64_t shuffle_int64_t __attribute__((vector_size(16)));
 #define SHUFFLE(integer, a, b, ...) __builtin_shuffle(a, b, (shuffle_##integer){__VA_ARGS__})
 #endif
 
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define SHUFFLES_BYTES 1
+#endif
+#endif
+#define FOUR(i) i, i, i, i
+
 #define CHAIN 192          /* products that are summed in one go: more would round more, and their weights leave L1 */
 #define BUFFER_BYTES 16384 /* of accumulators: they stay in L1, of 32 KB, beside the rows of pixels */
 
@@ -31,6 +38,9 @@ enum first { FIRST_SUMS, FIRST_ZERO, FIRST_BIAS };
 #define DEAL_LOW(a, b) SHUFFLE(int32_t, a, b, 0, 4, 1, 5)
 #define DEAL_HIGH(a, b) SHUFFLE(int32_t, a, b, 2, 6, 3, 7)
 #define INTEGER int32_t
+#define BYTES int64_t
+#define LOW 0, 4, 8, 12, 16, 20, 24, 28
+#define SPREAD FOUR(0), FOUR(1), FOUR(2), FOUR(3), FOUR(20), FOUR(21), FOUR(22), FOUR(23)
 #define NAME(f) JOIN(f, f32)
 #include "tile_real.h"
 #undef REAL
@@ -38,6 +48,9 @@ enum first { FIRST_SUMS, FIRST_ZERO, FIRST_BIAS };
 #undef DEAL_LOW
 #undef DEAL_HIGH
 #undef INTEGER
+#undef BYTES
+#undef LOW
+#undef SPREAD
 #undef NAME
 
 #define REAL double
@@ -45,6 +58,9 @@ enum first { FIRST_SUMS, FIRST_ZERO, FIRST_BIAS };
 #define DEAL_LOW(a, b) SHUFFLE(int64_t, a, b, 0, 2)
 #define DEAL_HIGH(a, b) SHUFFLE(int64_t, a, b, 1, 3)
 #define INTEGER int64_t
+#define BYTES int32_t
+#define LOW 0, 8, 16, 24, 0, 8, 16, 24
+#define SPREAD FOUR(0), FOUR(0), FOUR(1), FOUR(1), FOUR(18), FOUR(18), FOUR(19), FOUR(19)
 #define NAME(f) JOIN(f, f64)
 #include "tile_real.h"
 #undef REAL
@@ -52,6 +68,9 @@ enum first { FIRST_SUMS, FIRST_ZERO, FIRST_BIAS };
 #undef DEAL_LOW
 #undef DEAL_HIGH
 #undef INTEGER
+#undef BYTES
+#undef LOW
+#undef SPREAD
 #undef NAME
 
 #define TEXT_(a) #a

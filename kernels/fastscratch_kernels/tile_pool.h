@@ -13,8 +13,13 @@ INLINE void NAME(largest)(const int whole, const REAL *const *pixel, const uint8
         place = (wins & ((VINT){0} + (INTEGER)places[j])) | (~wins & place);
     }
     NAME(store_part)(whole, y + c, best, left);
-    const NAME(vbyte) bytes = __builtin_convertvector(place, NAME(vbyte));
-    memcpy(argmax + c, &bytes, whole ? sizeof(bytes) : (size_t)left);
+    if (whole) {
+        NAME(store_bytes)(argmax + c, place);
+    } else {
+        uint8_t bytes[VBYTES / sizeof(REAL)];
+        NAME(store_bytes)(bytes, place);
+        memcpy(argmax + c, bytes, left);
+    }
 }
 
 static void NAME(maxpool)(const REAL *const *pixel, const uint8_t *places, ptrdiff_t n, ptrdiff_t C, REAL *y,
@@ -24,18 +29,27 @@ static void NAME(maxpool)(const REAL *const *pixel, const uint8_t *places, ptrdi
     if (c < C) NAME(largest)(0, pixel, places, n, c, C - c, y, argmax);
 }
 
-/* dx = dy where `argmax` names this place, else 0; or added to what is there. */
-static void NAME(maxpool_back)(const REAL *dy, const uint8_t *argmax, uint8_t place, ptrdiff_t C, int add, REAL *dx) {
+INLINE void NAME(back_pixel)(const REAL *dy, const uint8_t *argmax, uint8_t place, ptrdiff_t C, const int add,
+                             REAL *dx) {
     ptrdiff_t c = 0;
     for (; c + VW <= C; c += VW) {
-        NAME(vbyte) bytes;
-        memcpy(&bytes, argmax + c, sizeof(bytes));
-        const VINT chosen = __builtin_convertvector(bytes, VINT) == (VINT){0} + (INTEGER)place;
-        const VEC g = (VEC)(chosen & (VINT)NAME(load)(dy + c));
+        const VEC g = (VEC)(NAME(equal_bytes)(argmax + c, place) & (VINT)NAME(load)(dy + c));
         NAME(store)(dx + c, add ? NAME(load)(dx + c) + g : g);
     }
     for (; c < C; c++) {
         const REAL g = argmax[c] == place ? dy[c] : 0;
         dx[c] = add ? dx[c] + g : g;
+    }
+}
+
+/* For a row of n windows, dx = dy where `argmax` names this place, else 0; or added to what is there. The pixels of dx
+ * that have this place lie `step` apart. */
+static void NAME(maxpool_back)(const REAL *dy, const uint8_t *argmax, uint8_t place, ptrdiff_t C, ptrdiff_t n,
+                               ptrdiff_t step, int add, REAL *dx) {
+    for (ptrdiff_t i = 0; i < n; i++) {
+        if (add)
+            NAME(back_pixel)(dy + i * C, argmax + i * C, place, C, 1, dx + i * step);
+        else
+            NAME(back_pixel)(dy + i * C, argmax + i * C, place, C, 0, dx + i * step);
     }
 }

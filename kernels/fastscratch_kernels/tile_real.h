@@ -3,6 +3,8 @@
  * REAL       float or double
  * NAME(f)    the function's name in this instance
  * INTEGER    the signed integer as wide as REAL
+ * BYTES      one that holds a byte of each number of an AVX2 register; LOW and SPREAD are where these lie in a register
+ *            of numbers, and where in one of BYTES those are that numbers are to take
  * VBYTES     bytes of a vector register
  * PIXELS     pixels of a tile; 2 * PIXELS accumulators, 2 weights and a broadcast must fit the registers
  * GATHER     accumulators of `gather`
@@ -11,7 +13,6 @@
 typedef REAL NAME(vec) __attribute__((vector_size(VBYTES)));
 typedef REAL NAME(vecu) __attribute__((vector_size(VBYTES), aligned(sizeof(REAL)), may_alias));
 typedef INTEGER NAME(vint) __attribute__((vector_size(VBYTES)));
-typedef uint8_t NAME(vbyte) __attribute__((vector_size(VBYTES / sizeof(REAL)), aligned(1), may_alias));
 #define VEC NAME(vec)
 #define VINT NAME(vint)
 #define VW ((ptrdiff_t)(VBYTES / sizeof(REAL)))
@@ -36,6 +37,34 @@ INLINE void NAME(store_part)(const int whole, REAL *p, VEC v, ptrdiff_t n) {
     else
         memcpy(p, &v, n * sizeof(REAL));
 }
+
+/* Numbers and bytes beside each other: GCC would convert those of AVX2 one by one. */
+#if VBYTES == 32 && SHUFFLES_BYTES
+typedef uint8_t NAME(vall) __attribute__((vector_size(VBYTES)));
+typedef BYTES NAME(vbytes) __attribute__((vector_size(VBYTES)));
+
+/* The lowest byte of each number, side by side. */
+INLINE void NAME(store_bytes)(uint8_t *to, VINT v) {
+    const NAME(vall) low = __builtin_shufflevector((NAME(vall))v, (NAME(vall))v, LOW, LOW, LOW, LOW);
+    memcpy(to, &low, sizeof(BYTES));
+}
+
+/* All bits of the numbers whose byte is this one. */
+INLINE VINT NAME(equal_bytes)(const uint8_t *p, uint8_t byte) {
+    BYTES bytes;
+    memcpy(&bytes, p, sizeof(bytes));
+    const NAME(vall) each = (NAME(vall))(bytes - (NAME(vbytes)){0});
+    return (VINT)(__builtin_shufflevector(each, each, SPREAD) == byte);
+}
+#else
+typedef uint8_t NAME(vbyte) __attribute__((vector_size(VBYTES / sizeof(REAL)), aligned(1), may_alias));
+
+INLINE void NAME(store_bytes)(uint8_t *to, VINT v) { *(NAME(vbyte) *)to = __builtin_convertvector(v, NAME(vbyte)); }
+
+INLINE VINT NAME(equal_bytes)(const uint8_t *p, uint8_t byte) {
+    return __builtin_convertvector(*(const NAME(vbyte) *)p, VINT) == (VINT){0} + (INTEGER)byte;
+}
+#endif
 
 /* Before a loop over outputs that may be inputs, and so are not `restrict`: no number depends on another. */
 #if defined(__clang__)
