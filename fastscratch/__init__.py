@@ -15,7 +15,7 @@ from . import models, nn
 from .gradcheck import check_layer, gradcheck
 
 if TYPE_CHECKING:
-    from . import data, losses, optim, schedules
+    from . import config, data, interop, losses, optim, run, schedules, trained, training
     from .training import Trainer
 
 __version__ = "0.1.0"
@@ -23,18 +23,23 @@ __version__ = "0.1.0"
 __all__ = [
     "Trainer",
     "check_layer",
+    "config",
     "data",
     "gradcheck",
+    "interop",
     "losses",
     "models",
     "nn",
     "optim",
+    "run",
     "schedules",
     "set_num_threads",
+    "trained",
+    "training",
     "use_backend",
 ]
 
-_LAZY_MODULES = ("data", "losses", "optim", "schedules")
+_LAZY_MODULES = ("config", "data", "interop", "losses", "optim", "run", "schedules", "trained", "training")
 """What is imported when it is first asked for, as `Trainer` is, so that the import of the package stays light."""
 
 

@@ -13,7 +13,7 @@ from .layer_bench import Bench, Check
 from .layer_checks_backward import BACKWARD_CHECKS
 from .layer_checks_forward import FORWARD_CHECKS
 from .nn import Module
-from .nn.checks import check_shape
+from .nn.checks import check_shape, check_size
 
 CHECKS = (*FORWARD_CHECKS, *BACKWARD_CHECKS)
 """All checks, in the order in which they run."""
@@ -153,10 +153,9 @@ def check_layer(
     >>> report.ok
     True
     """
-    if batch < 2:
-        raise ValueError(f"batch must be at least 2, got {batch}")
-    if max_entries < 1:
-        raise ValueError(f"max_entries must be at least 1, got {max_entries}")
+    check_size("batch", batch, at_least=2)
+    check_size("seed", seed, at_least=0)
+    check_size("max_entries", max_entries)
     original, make = _layer(layer)
     bench = Bench(original, make, _checked_shape(original, input_shape), batch, seed, max_entries)
     results: dict[str, CheckResult] = {}

@@ -25,7 +25,7 @@ CONFIG_FILE = "config.json"
 # Where a run is stored and how it is executed: not part of what is computed, so not written to its config.
 PLACES = frozenset({"out", "resume"})
 
-# What a resumed run may set anew. Not `epochs` where the schedule's shape depends on it (see `fixed_fields`).
+# What a resumed run may set anew: `backend` to another name of the same kernels, `epochs` as `fixed_fields` says.
 FREE_AT_RESUME = PLACES | {"epochs", "backend", "threads", "checkpoint_every", "early_stopping"}
 
 # Schedules whose learning rate at a step depends on how many steps there will be.
@@ -96,7 +96,7 @@ class TrainConfig:
     milestones : tuple of int
         Epochs after which the rate decays (schedule multistep).
     warmup_epochs : float
-        Epochs of linear rise from zero (schedule cosine).
+        Epochs of linear rise to the rate, from a first step above zero (schedule cosine).
     final_lr : float
         Learning rate at the end (schedule cosine).
     pct_start : float

@@ -49,7 +49,7 @@ def examine() -> list[Finding]:
     """
     machine = describe_machine()
     return [
-        Finding("fastscratch", importlib.metadata.version("fastscratch")),
+        _version(),
         Finding("Python", f"{machine['python']} ({sys.executable})"),
         Finding("system", machine["platform"]),
         Finding("processor", machine["cpu"]),
@@ -61,6 +61,13 @@ def examine() -> list[Finding]:
         *_threads(),
         *_caches(),
     ]
+
+
+def _version() -> Finding:
+    try:
+        return Finding("fastscratch", importlib.metadata.version("fastscratch"))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding("fastscratch", f"not installed, imported from {Path(__file__).parent}", trouble=True)
 
 
 def _vector_units() -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from .differences import (
     compare,
 )
 from .nn import Module
-from .nn.checks import check_number
+from .nn.checks import check_number, check_size
 
 __all__ = ["CheckError", "CheckReport", "CheckResult", "Entry", "GradcheckResult", "Loss", "check_layer", "gradcheck"]
 
@@ -91,7 +91,8 @@ def gradcheck(
     Raises
     ------
     TypeError
-        If `target` is none of these, or does not return float64 for float64.
+        If `target` is none of these, or does not return float64 for float64; if `x` is complex, or a number of
+        entries or rows no int.
     ValueError
         If a gradient is missing or of the wrong shape, a forward pass is not the same twice, or an option makes no
         sense.
@@ -177,6 +178,8 @@ def _function_problem(
 
 
 def _checked_input(x: Any) -> Array:
+    if np.iscomplexobj(x):
+        raise TypeError(f"x must be real, got {np.asarray(x).dtype}")
     result = np.array(x, dtype=np.float64, order="C")
     if result.size == 0:
         raise ValueError(f"x must hold at least one number, got shape {result.shape}")
@@ -190,10 +193,9 @@ def _check_options(eps: float, rtol: float, atol: float | None, max_entries: int
     check_number("rtol", rtol, above=0, below=1)
     if atol is not None:
         check_number("atol", atol, at_least=0)
-    if max_entries is not None and max_entries < 1:
-        raise ValueError(f"max_entries must be at least 1, got {max_entries}")
-    if worst < 0:
-        raise ValueError(f"worst must be at least 0, got {worst}")
+    if max_entries is not None:
+        check_size("max_entries", max_entries)
+    check_size("worst", worst, at_least=0)
 
 
 def _refuse(what: str, **options: Any) -> None:

@@ -53,7 +53,8 @@ def log_softmax(logits: ArrayLike) -> Array:
     Notes
     -----
     ``log p_k = z_k - m - log Σ_j exp(z_j - m)`` with ``m = max_j z_j``, which cancels in exact arithmetic: no
-    exponential exceeds 1, and the sum is at least 1, so that neither overflow nor log(0) can happen.
+    exponential exceeds 1, and the sum is at least 1, so that neither overflow nor log(0) can happen. Only where logits
+    of a row differ by more than the largest number of their dtype is it -inf.
     """
     z = np.asarray(logits)
     if z.dtype not in FLOATS:

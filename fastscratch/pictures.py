@@ -36,8 +36,8 @@ def read_picture(path: str | os.PathLike[str], image_shape: tuple[int, int, int]
     Raises
     ------
     ValueError
-        If the file is no picture, is damaged, or holds more pixels than Pillow thinks safe; or if C is neither 1
-        nor 3.
+        If the file is no picture, is damaged, holds NaN or infinities, or more pixels than Pillow thinks safe; or if C
+        is neither 1 nor 3.
     OSError
         If the file cannot be opened.
     """
@@ -46,18 +46,20 @@ def read_picture(path: str | os.PathLike[str], image_shape: tuple[int, int, int]
     height, width, channels = image_shape
     if channels not in MODES:
         raise ValueError(f"pictures have 1 or 3 channels, the network takes images of {channels}")
-    picture = _in_mode(open_picture(path), MODES[channels])
+    picture = _in_mode(path, open_picture(path), MODES[channels])
     fitted = ImageOps.fit(picture, (width, height), method=Image.Resampling.BICUBIC)
     return np.asarray(fitted, dtype=np.uint8).reshape(height, width, channels)
 
 
-def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
+def _in_mode(path: str | os.PathLike[str], picture: Image.Image, mode: str) -> Image.Image:
     """Convert a picture to 8 bits of gray or RGB, on white where it is transparent."""
     from PIL import Image
 
     if picture.mode == "F" or picture.mode.startswith("I"):
         # 16 or 32 bits, or floats: Pillow's own conversion would cut off all above 255.
         levels = np.asarray(picture, dtype=np.float64)
+        if not np.isfinite(levels).all():
+            raise ValueError(f"picture {path} holds numbers that are not finite")
         ranges = (65535.0,) if picture.mode.startswith("I;16") else (1.0, 255.0, 65535.0)
         highest = next((top for top in ranges if levels.max() <= top), levels.max())
         picture = Image.fromarray(np.clip(np.rint(255 * levels / highest), 0, 255).astype(np.uint8))

@@ -36,6 +36,7 @@ from fastscratch.training import (
     write_metrics,
 )
 from fastscratch.training.atomic import nearest_existing, write_atomically
+from fastscratch.training.checks import check_batches, check_data
 
 HISTORY_FILE = "history.jsonl"
 METRICS_FILE = "metrics.json"
@@ -133,6 +134,8 @@ def start(config: TrainConfig, *, callbacks: Sequence[Callback] = (), whole: Tra
     optimizer = make_optimizer(config, model)
     schedule = make_schedule(config, optimizer, math.ceil(len(train) / config.batch_size))
     criterion = losses.LOSSES[config.loss](label_smoothing=config.label_smoothing)
+    check_data(model, train, valid)
+    check_batches(model, train, config.batch_size)
     folder = _make_folder(config) if config.resume is None else Path(config.resume)
     own: list[Callback] = [JsonLines(folder / HISTORY_FILE)]
     if config.early_stopping is not None:

@@ -352,3 +352,21 @@ def test_a_picture_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
     with pytest.raises(ValueError, match=r"huge\.png cannot be read: .*pixels"):
         read_picture(tmp_path / "huge.png", (24, 24, 3))
+
+
+def test_a_last_batch_that_cannot_be_trained_on_leaves_no_folder(place):
+    # 36 images make a batch of one after one of 35, in which batch norm sees one pixel.
+    words = "train", "--data", make_pictures(place / "of_81_pixels", side=9), "--model", "improved", "--epochs", 1, "--batch-size", 35
+    code, _, err = call(*words, "--out", place / "refused")
+    assert code == 2
+    assert "the last batch of an epoch has one image" in err
+    assert not (place / "refused").exists()
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_process_without_an_output_works(closed, place):
+    program = f"import sys; sys.{closed} = None; from fastscratch.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = words_of_train(place / "pictures", place / f"without_{closed}")
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (place / f"without_{closed}" / "metrics.json").is_file()

@@ -1,5 +1,6 @@
 """The doctor: what it looks at, and what it calls trouble."""
 
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -39,6 +40,16 @@ def test_everything_is_looked_at(tmp_path):
     assert cache.text == f"{tmp_path} (there, writable)"
     assert all("\n" not in finding.text for finding in findings)
     assert not [finding for finding in findings if finding.trouble]
+
+
+def test_a_package_that_is_not_installed_is_trouble(monkeypatch):
+    def version(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    (finding,) = find(examine(), "fastscratch")
+    assert finding.trouble
+    assert finding.text.startswith("not installed, imported from ")
 
 
 def test_blas_and_its_kernel(monkeypatch):

@@ -67,6 +67,14 @@ def test_curves_of_short_histories(rows, tmp_path):
         assert image.width > 2 * image.height
 
 
+def test_dollar_signs_are_no_formula(tmp_path):
+    name = "a$^$b"
+    figures.save(figures.curves(history_rows(), title=name), tmp_path / "curves.png")
+    figures.save(figures.confusion_matrix(np.eye(2, dtype=int), [name, name], title=name), tmp_path / "matrix.png")
+    figures.save(figures.class_accuracy([name, name], None, [0.5, 0.5], title=name), tmp_path / "bars.png")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_curves_leave_out_what_was_not_measured():
     rows = [row | {"valid_loss": None, "valid_accuracy": None} for row in history_rows()]
     loss, accuracy = figures.curves(rows).axes

@@ -159,10 +159,11 @@ def test_the_twin_of_the_baseline_is_plain_pytorch():
     assert [type(layer) for layer in to_torch(model)] == [type(layer) for layer in plain]
 
 
-def test_the_twin_does_not_share_memory_and_keeps_the_mode():
+def test_the_twin_does_not_share_memory_and_keeps_the_mode_of_every_layer():
     model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Dropout(0.25), seed=0)
+    model[1].eval()
     twin = to_torch(model)
-    assert twin.training
+    assert [module.training for module in (twin, *twin)] == [True, True, False, True]
     before = model.state_dict()
     with torch.no_grad():
         for parameter in twin.parameters():

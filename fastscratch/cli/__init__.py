@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when all went well, 1 when `doctor` found trouble, 2 after a user's mistake, 130 after Ctrl-C, 143 after
         SIGTERM, 141 when the reader of the output has gone.
     """
+    _open_closed_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     command = words[0] if words and words[0] in COMMANDS else ""
     prog = f"fastscratch {command}".strip()
@@ -83,6 +84,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = next(what for kind, what in TOO_MUCH.items() if isinstance(error, kind))
         _complain(prog, f"{what}: {error}" if str(error) else what)
         return USER_ERROR
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started without standard output or error one that goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open as long as the process
 
 
 @contextlib.contextmanager

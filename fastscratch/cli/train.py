@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,12 +59,16 @@ def run(argv: Sequence[str], prog: str) -> int:
     config = read_options(argv, prog)
 
     from fastscratch.run import start
-    from fastscratch.training import ProgressBar
+    from fastscratch.training import ProgressBar, TrainingInterrupted
 
     started = start(config, callbacks=[ProgressBar()])
     print_header(started)
     started.fit()
-    print_results(started, started.write_results())
+    try:
+        metrics = started.write_results()
+    except KeyboardInterrupt as stop:  # all is trained, and --resume would measure it
+        raise TrainingInterrupted(signal.SIGINT, started.trainer.checkpoint.file) from stop
+    print_results(started, metrics)
     return 0
 
 

@@ -79,7 +79,8 @@ def _pictures(folder: Path) -> list[Path]:
     files = sorted(
         entry
         for entry in folder.iterdir()
-        if entry.suffix.lower() in SUFFIXES and entry.is_file() and not entry.name.startswith(".")
+        # A link that leads nowhere is none of the others: it is read, and so named in the error.
+        if entry.suffix.lower() in SUFFIXES and not entry.is_dir() and not entry.name.startswith(".")
     )
     if not files:
         raise ValueError(f"{folder} holds no pictures ({', '.join(SUFFIXES)})")

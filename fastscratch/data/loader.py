@@ -184,6 +184,7 @@ class Loader:
             images = np.take(self.dataset.images, chosen, axis=0, mode="clip")
             if self.augment is not None:
                 images = self.augment(images, np.random.default_rng([self.seed, _AUGMENT, epoch, batch]))
-                if len(images) != len(chosen):
-                    raise ValueError(f"augment must keep the number of images: got {len(images)} for {len(chosen)}")
+                if np.shape(images)[:1] != chosen.shape:
+                    got = getattr(images, "shape", images)
+                    raise ValueError(f"augment must return as many images as it got, {len(chosen)}: got {got!r}")
             yield self.normalization.apply(images, self.dtype), self.dataset.labels[chosen]

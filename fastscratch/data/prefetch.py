@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import weakref
@@ -50,6 +51,7 @@ class Prefetcher(Generic[T]):
             raise ValueError(f"depth must be >= 1, got {depth}")
         channel: _Channel[T] = _Channel(depth)
         self._channel = channel
+        self._process = os.getpid()
         # The thread knows the channel and the source but not this object, which can therefore be collected.
         thread = threading.Thread(
             target=_produce, args=(iter(source), channel), name="fastscratch-prefetch", daemon=True
@@ -64,6 +66,8 @@ class Prefetcher(Generic[T]):
     def __next__(self) -> T:
         if not self._finish.alive:
             raise StopIteration
+        if os.getpid() != self._process:
+            raise RuntimeError("a forked process has no thread that prepares batches: begin an epoch of its own in it")
         item = self._channel.ready.get()
         if isinstance(item, _End):
             self.close()

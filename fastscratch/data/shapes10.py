@@ -35,6 +35,7 @@ from fastscratch.data._files import root
 from fastscratch.data._shapes10_draw import SIZE, draw_block
 from fastscratch.data._shapes10_forms import CLASSES
 from fastscratch.data.dataset import ImageDataset
+from fastscratch.nn.checks import check_size
 
 log = logging.getLogger("fastscratch.data")
 
@@ -66,13 +67,17 @@ def draw(split: str, start: int = 0, stop: int | None = None, *, seed: int = SEE
     ------
     ValueError
         The split is unknown, or the range or the seed impossible.
+    TypeError
+        If `start`, `stop` or `seed` is no int.
     """
     if split not in SPLITS:
         raise ValueError(f"shapes10 has the splits {', '.join(SPLITS)}; got {split!r}")
-    stop = SPLITS[split] if stop is None else stop
-    if not 0 <= start < stop:
-        raise ValueError(f"shapes10: need 0 <= start < stop, got start {start} and stop {stop}")
-    if not 0 <= seed < 2**64:
+    start = check_size("start", start, at_least=0)
+    stop = SPLITS[split] if stop is None else check_size("stop", stop)
+    seed = check_size("seed", seed, at_least=0)
+    if not start < stop < 2**63:
+        raise ValueError(f"shapes10: need start < stop < 2**63, got start {start} and stop {stop}")
+    if seed >= 2**64:
         raise ValueError(f"shapes10: the seed must lie in 0..2**64 - 1, got {seed}")
     images = np.empty((stop - start, SIZE, SIZE, 3), np.uint8)
     for first in range(start, stop, BLOCK):

@@ -217,7 +217,7 @@ def to_torch(model: nn.Module, channels: int | None = None) -> torch.nn.Module:
     twin = _build(model)
     dtype = next((tensor.dtype for tensor in state.values() if tensor.is_floating_point()), torch.float32)
     twin.to(dtype).load_state_dict(state)
-    return twin.train(model.training)
+    return twin
 
 
 def _conv(layer: nn.Conv2d) -> torch.nn.Module:
@@ -260,5 +260,7 @@ _TWINS: dict[type[nn.Module], Callable[[Any], torch.nn.Module]] = {
 
 
 def _build(layer: nn.Module) -> torch.nn.Module:
-    """Return the layer's twin, with weights that PyTorch drew."""
-    return _TWINS[type(layer)](layer)
+    """Return the layer's twin, in the same mode, with weights that PyTorch drew."""
+    twin = _TWINS[type(layer)](layer)
+    twin.training = layer.training
+    return twin

@@ -65,8 +65,6 @@ class Sequential(Module):
 
     def forward(self, x: Array) -> Array:
         """Return the output of the last layer."""
-        if not self._initialized:
-            self.initialize(0)
         for step in self._steps:
             x = step.forward(x)
         return x
@@ -256,8 +254,6 @@ class Residual(Module):
 
     def forward(self, x: Array) -> Array:
         """Return ``body(x) + shortcut(x)``."""
-        if not self._initialized:
-            self.initialize(0)  # both parts from one Generator; each would begin with the same numbers
         y = self.body.forward(x)
         around = x if self.shortcut is None else self.shortcut.forward(x)
         if y.shape != around.shape:

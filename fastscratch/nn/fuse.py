@@ -22,7 +22,11 @@ from .pooling import MaxPool2d
 
 
 class Fused(Module):
-    """One step that stands for a run of layers."""
+    """One step that stands for a run of layers, which are drawn as those of their container."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._initialized = True
 
     @classmethod
     def fits(cls, *layers: Any) -> bool:

@@ -6,8 +6,9 @@ backward passes in reverse. That is all that backpropagation is.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar, Self
@@ -38,6 +39,15 @@ def check_state(state: Mapping[str, Array], shapes: Mapping[str, Shape], whose: 
         raise ValueError(f"the state does not fit the model: {'; '.join(faults)}")
 
 
+def _converted(name: str, array: Any, dtype: np.dtype[Any]) -> Array:
+    """Return a state's array in a dtype of the same kind: numbers, but no complex ones."""
+    array = np.asarray(array)
+    if not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise TypeError(f"the state's {name} must hold numbers that become {dtype}, got {array.dtype}")
+    converted: Array = array.astype(dtype)
+    return converted
+
+
 @contextmanager
 def mode(model: Module, training: bool) -> Iterator[None]:
     """Put a model into train or eval mode inside a ``with`` block.
@@ -61,6 +71,18 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         _keep_for_backward.reset(token)
+
+
+def _after_drawing(forward: Callable[..., Array]) -> Callable[..., Array]:
+    """Return a module's `forward` which first draws what nobody has drawn yet, from seed 0."""
+
+    @functools.wraps(forward)
+    def drawn_forward(self: Module, *inputs: Any, **options: Any) -> Array:
+        if not getattr(self, "_initialized", True):  # True for a class of one's own that leaves out super().__init__
+            self.initialize(0)
+        return forward(self, *inputs, **options)
+
+    return drawn_forward
 
 
 class Module(ABC):
@@ -92,6 +114,11 @@ class Module(ABC):
     buffer_names: ClassVar[tuple[str, ...]] = ()
     """Attributes that hold arrays which are state but not trained, such as running means."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "forward" in vars(cls):  # the outermost one is called first: it draws for all inside, from one Generator
+            cls.forward = _after_drawing(vars(cls)["forward"])  # type: ignore[method-assign]
+
     def __init__(self) -> None:
         self.training = True
         self._initialized = False
@@ -101,7 +128,10 @@ class Module(ABC):
 
     @abstractmethod
     def forward(self, x: Array) -> Array:
-        """Return the output for the input `x`; the first axis is N, the images of a batch."""
+        """Return the output for the input `x`; the first axis is N, the images of a batch.
+
+        What nobody has drawn yet is drawn before, from seed 0, here and in all modules inside.
+        """
 
     @abstractmethod
     def backward(self, dy: Array, input_grad: bool = True) -> Array | None:
@@ -125,9 +155,7 @@ class Module(ABC):
         """
 
     def __call__(self, x: Array) -> Array:
-        """Return ``forward(x)``; what nobody has drawn yet is drawn before, from seed 0."""
-        if not self._initialized:
-            self.initialize(0)
+        """Return ``forward(x)``."""
         return self.forward(x)
 
     def save_for_backward(self, *values: Any) -> None:
@@ -284,11 +312,14 @@ class Module(ABC):
         ------
         ValueError
             If keys are missing or unknown, or shapes differ; all of them are named, and nothing is changed.
+        TypeError
+            If an array does not hold numbers of that kind; nothing is changed either.
         """
         targets = {parameter.name: parameter.value for parameter in self.parameters()} | self.buffers()
         check_state(state, {name: target.shape for name, target in targets.items()}, "the model's")
+        arrays = {name: _converted(name, state[name], target.dtype) for name, target in targets.items()}
         for name, target in targets.items():
-            target[...] = state[name]
+            target[...] = arrays[name]
 
     # -- what it will do -----------------------------------------------------------------------------------------
 

@@ -102,7 +102,7 @@ class Parameter:
     def draw(self, generator: np.random.Generator) -> None:
         """Draw the value from `generator`, unless there is one."""
         if self._value is None and self._draw is not None:
-            self._value = self._draw(generator)
+            self.value = self._draw(generator)
 
     def set_grad(self, grad: Array) -> None:
         """Set the gradient: into the array that is there, since an optimizer may hold a view of it.

@@ -86,7 +86,7 @@ def curves(
             for handle in axes.legend(frameon=False, fontsize=9).get_lines():
                 handle.set_linewidth(max(1.6, handle.get_linewidth()))  # a batch line's hair would not be seen
     if title:
-        figure.suptitle(title, fontsize=11, color=GREY)
+        figure.suptitle(title, fontsize=11, color=GREY, parse_math=False)
     return figure
 
 
@@ -213,13 +213,13 @@ def class_accuracy(classes: Sequence[str], train: ArrayLike | None, valid: Array
             axes.text(100 * np.nan_to_num(share) + 0.8, y, text, va="center", fontsize=8, color=GREY)
     frame(axes, "Accuracy (%)", "", title)
     axes.grid(axis="y", visible=False)
-    axes.set_yticks(places, classes)
+    axes.set_yticks(places, classes, parse_math=False)
     axes.set_ylim(len(classes) - 0.4, -0.6)  # the first class on top
     axes.set_xlim(0, 107)
     axes.set_xticks(range(0, 101, 20))
     axes.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     if title:
-        axes.set_title(title, fontsize=11, loc="left", pad=26)
+        axes.set_title(title, fontsize=11, loc="left", pad=26, parse_math=False)
     return figure
 
 
@@ -255,8 +255,8 @@ def confusion_matrix(confusion: ArrayLike, classes: Sequence[str], *, title: str
             color = "white" if value > 55 else "black"
             if value >= 0.5:  # an empty cell says "hardly ever" more quietly than a 0 does
                 axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=9, color=color)
-    axes.set_xticks(range(k), classes, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(k), classes)
+    axes.set_xticks(range(k), classes, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
+    axes.set_yticks(range(k), classes, parse_math=False)
     axes.set_xlabel("Answer")
     axes.set_ylabel("True class")
     axes.tick_params(length=0)
@@ -265,7 +265,7 @@ def confusion_matrix(confusion: ArrayLike, classes: Sequence[str], *, title: str
     bar.set_label("Share of the true class (%)")
     bar.outline.set_visible(False)
     if title:
-        axes.set_title(title, fontsize=11, loc="left")
+        axes.set_title(title, fontsize=11, loc="left", parse_math=False)
     return figure
 
 
@@ -332,7 +332,7 @@ def frame(axes: Axes, xlabel: str, ylabel: str, title: str = "") -> None:
     """
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
-    axes.set_title(title, fontsize=11, loc="left")
+    axes.set_title(title, fontsize=11, loc="left", parse_math=False)
     axes.grid(color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from fastscratch.nn.checks import check_number, check_size
 from fastscratch.training.history import History, Row
 
 if TYPE_CHECKING:
@@ -22,8 +22,11 @@ class Callback:
     """Base of all callbacks: override the hooks you need.
 
     Hooks run in the order of the trainer's list. They may read everything on the trainer, ask it to `stop`, and
-    `save` it; an exception in one ends the run.
+    `save` it; an exception in one ends the run, at the end of an epoch after the others were told of it.
     """
+
+    saves: ClassVar[bool] = False
+    """Whether the end of an epoch may `save` the trainer: then it runs after the others, whose state goes along."""
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Run before the first batch of a `fit`, also of one that goes on after a resume."""
@@ -58,6 +61,14 @@ class Callback:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` returned."""
+
+
+def tell_of_epoch(trainer: Trainer, row: Row) -> None:
+    """Run the hooks for the end of an epoch, all of them, whatever one raises."""
+    in_order = sorted(trainer.callbacks, key=lambda callback: callback.saves)
+    with contextlib.ExitStack() as hooks:  # what comes last is run first
+        for callback in reversed(in_order):
+            hooks.callback(callback.on_epoch_end, trainer, row)
 
 
 @contextlib.contextmanager
@@ -121,6 +132,8 @@ class Best:
 
     Raises
     ------
+    TypeError
+        If `min_delta` is no number.
     ValueError
         If the column or the mode is unknown, or `min_delta` is not a finite number of at least 0.
     """
@@ -130,10 +143,8 @@ class Best:
             raise ValueError(f"unknown monitor {monitor!r}, known are {', '.join(MONITORS)}")
         if mode not in (None, "min", "max"):
             raise ValueError(f"mode must be 'min', 'max' or None, got {mode!r}")
-        if not (math.isfinite(min_delta) and min_delta >= 0):
-            raise ValueError(f"min_delta must be a finite number of at least 0, got {min_delta!r}")
         self.monitor = monitor
-        self.min_delta = min_delta
+        self.min_delta = check_number("min_delta", min_delta, at_least=0)
         self._larger_is_better = mode == "max" if mode else monitor.endswith("accuracy")
         self.value: float | None = None
 
@@ -181,6 +192,8 @@ class EarlyStopping(Callback):
 
     Raises
     ------
+    TypeError
+        If `patience` is no int, or `min_delta` no number.
     ValueError
         If the monitor or the mode is unknown, or a number is out of range.
 
@@ -197,9 +210,7 @@ class EarlyStopping(Callback):
         min_delta: float = 0.0,
         mode: Literal["min", "max"] | None = None,
     ) -> None:
-        if not isinstance(patience, int) or isinstance(patience, bool) or patience < 1:
-            raise ValueError(f"patience must be an int of at least 1, got {patience!r}")
-        self.patience = patience
+        self.patience = check_size("patience", patience)
         self.best = Best(monitor, mode, min_delta)
         self.waited = 0
 
@@ -251,6 +262,8 @@ class BestCheckpoint(FileCallback):
     ValueError
         If the monitor or the mode is unknown.
     """
+
+    saves = True
 
     def __init__(
         self,

@@ -143,8 +143,8 @@ def is_sound(path: Path) -> bool:
 
 def _unreadable(file: Path, reason: str) -> CheckpointError:
     previous = previous_of(file)
-    hint = f"; the checkpoint before it is {previous}" if previous.is_file() else ""
-    return CheckpointError(f"checkpoint {file} cannot be read: {reason}{hint}")
+    hint = f"; the checkpoint before it is {previous}: rename it to {file.name} to go on from there"
+    return CheckpointError(f"checkpoint {file} cannot be read: {reason}{hint if previous.is_file() else ''}")
 
 
 def _digest(arrays: Arrays, text: str) -> str:

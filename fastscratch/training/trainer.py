@@ -22,7 +22,7 @@ from fastscratch.nn.module import model_dtype
 from fastscratch.optim import Optimizer
 from fastscratch.training import evaluation, state
 from fastscratch.training.adapting import adapt
-from fastscratch.training.callbacks import Callback, told_of_fit
+from fastscratch.training.callbacks import Callback, tell_of_epoch, told_of_fit
 from fastscratch.training.checkpoint import file_of, save
 from fastscratch.training.checks import check_batches, check_data, check_parts, plain_config
 from fastscratch.training.folder import CheckpointFolder
@@ -229,7 +229,7 @@ class Trainer:
         position = self.state
         with np.errstate(over="ignore", invalid="ignore"):  # said in better words by the error below
             logits = self.model.forward(images)
-            loss = self.criterion.forward(logits, labels)
+            loss = float(self.criterion.forward(logits, labels))
             if not math.isfinite(loss):
                 raise self._not_finite(f"the loss is {loss}", find_origin(self.model, images))
             self.model.backward(self.criterion.backward(), input_grad=False)
@@ -250,11 +250,11 @@ class Trainer:
             self.schedule.step()
         position.next_epoch()
         self.history.append(row)
-        for callback in self.callbacks:
-            callback.on_epoch_end(self, row)
-        if self.checkpoint.file is None:
+        try:
+            tell_of_epoch(self, row)
+        finally:  # a callback that fails costs no epoch
             self._check_finite()
-        self.checkpoint.write(self)
+            self.checkpoint.write(self)
         self._end_if_signalled(written=True)
 
     def _after_validation_batch(self, loss: float, images: NDArray[Any]) -> None:

@@ -62,6 +62,13 @@ def test_other_files_are_passed_over(folder: Path) -> None:
     assert len(load(folder)[0]) == 6
 
 
+def test_a_link_that_leads_nowhere_is_named(folder: Path) -> None:
+    link = folder / "train" / "cat" / "zz.png"
+    link.symlink_to(folder / "nowhere.png")
+    with pytest.raises(OSError, match=r"zz\.png"):
+        load(folder)
+
+
 def test_formats_palettes_and_transparency(folder: Path) -> None:
     cat = folder / "train" / "cat"
     Image.new("RGB", (6, 5), (200, 0, 0)).save(cat / "a.JPEG", quality=95)

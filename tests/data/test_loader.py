@@ -258,7 +258,8 @@ BAD = [
     (lambda data: Loader(data, 4).epoch(0.5), TypeError, "epoch must be an int, got 0.5"),
     (lambda data: Loader(data, 4).epoch(0, -1), ValueError, "start_batch must be at least 0, got -1"),
     (lambda data: Loader(data, 4).epoch(0, 4), ValueError, "start_batch must be at most 3"),
-    (lambda data: list(Loader(data, 4, augment=lambda x, rng: x[1:]).epoch(0)), ValueError, "got 3 for 4"),
+    (lambda data: list(Loader(data, 4, augment=lambda x, rng: x[1:]).epoch(0)), ValueError, "it got, 4: got (3, 10, "),
+    (lambda data: list(Loader(data, 4, augment=lambda x, rng: None).epoch(0)), ValueError, "it got, 4: got None"),
     (lambda data: list(Loader(data, 4, augment=lambda x, rng: x / 255).epoch(0)), TypeError, "got float64"),
 ]
 

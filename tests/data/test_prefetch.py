@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -216,6 +217,21 @@ print(next(waiting), next(busy))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "0 0\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes are forked here")
+def test_a_forked_process_is_told_that_it_has_no_thread():
+    items = Prefetcher(range(5))
+    next(items)
+    child = os.fork()
+    if child == 0:
+        try:
+            next(items)
+        except RuntimeError as error:
+            os._exit(0 if "a forked process has no thread" in str(error) else 1)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    items.close()
 
 
 @pytest.mark.parametrize("depth", [0, -1])

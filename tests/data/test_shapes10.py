@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -115,14 +116,19 @@ def test_mean_pictures_classify_poorly() -> None:
     [
         (("valid", 0, 1), "splits train, test; got 'valid'"),
         (("train", 5, 5), "start 5 and stop 5"),
-        (("train", -1, 5), "start -1"),
+        (("train", -1, 5), "start must be at least 0, got -1"),
+        (("train", 2**63 - 1, 2**63), "start < stop < 2**63"),
     ],
 )
 def test_bad_ranges_are_named(arguments, words) -> None:
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=re.escape(words)):
         shapes10.draw(*arguments)
-    with pytest.raises(ValueError, match="seed must lie in"):
+    with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
         shapes10.draw("train", 0, 1, seed=-1)
+    with pytest.raises(ValueError, match="seed must lie in"):
+        shapes10.draw("train", 0, 1, seed=2**64)
+    with pytest.raises(TypeError, match=r"seed must be an int, got 1\.5"):
+        shapes10.draw("train", 0, 1, seed=1.5)
 
 
 @pytest.mark.usefixtures("small")

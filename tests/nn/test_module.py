@@ -289,6 +289,18 @@ def test_a_state_that_does_not_fit_is_told_all_at_once_and_changes_nothing():
         np.testing.assert_array_equal(array, before[key])
 
 
+@pytest.mark.parametrize(
+    ("wrong", "got"), [(np.full((3, 2), "a"), "<U1"), (np.ones((3, 2), complex), "complex128")], ids=["text", "complex"]
+)
+def test_a_state_of_no_numbers_is_refused_and_changes_nothing(wrong, got):
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
+    before = model.state_dict()
+    with pytest.raises(TypeError, match=f"the state's 1.weight must hold numbers that become float32, got {got}"):
+        model.load_state_dict(before | {"0.weight": before["0.weight"] + 1, "1.weight": wrong})
+    for key, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[key])
+
+
 # -- a layer of one's own ----------------------------------------------------------------------------------------------
 
 
@@ -346,48 +358,3 @@ def test_a_summary_shows_what_is_inside_a_residual():
 def test_a_summary_of_an_image_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="does not fit"):
         small().summary((2, 2, 1))
-
-
-class Pair(nn.Module):
-    """A module of one's own, of two layers that are alike."""
-
-    def __init__(self):
-        super().__init__()
-        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
-
-    def forward(self, x):
-        return self.b(self.a(x))
-
-    def backward(self, dy, input_grad=True):
-        return self.a.backward(self.b.backward(dy), input_grad)
-
-
-@pytest.mark.parametrize(
-    ("make", "shape"),
-    [
-        (lambda: nn.Linear(4, 4), (4,)),
-        (lambda: nn.Conv2d(3, 5, (2, 3), groups=1), (4, 5, 3)),
-        (lambda: nn.Residual(nn.Linear(4, 4), nn.Linear(4, 4)), (4,)),
-        (lambda: nn.Residual(nn.Sequential(nn.Linear(4, 4)), nn.Sequential(nn.Linear(4, 4))), (4,)),
-        (Pair, (4,)),
-    ],
-)
-def test_a_forward_pass_draws_what_parameters_draws(make, shape):
-    x = np.ones((2, *shape), np.float32)
-    called, forwarded, asked = make(), make(), make()
-    called(x)
-    if not isinstance(forwarded, Pair):  # its own forward pass knows nothing of drawing
-        forwarded.forward(x)
-    values = [parameter.value for parameter in asked.parameters()]
-    assert len({array.ravel()[0] for array in values}) == len(values)  # no two begin with the same numbers
-    for drawn in (called, forwarded):
-        for parameter, value in zip(drawn.parameters(), values, strict=True):
-            np.testing.assert_array_equal(parameter.value, value)
-
-
-@pytest.mark.parametrize("first", ["weight", "bias"])
-def test_reading_one_parameter_of_a_layer_does_not_change_the_other(first):
-    layer, other = nn.Linear(3, 3), nn.Linear(3, 3).initialize(0)
-    getattr(layer, first).value  # noqa: B018 - it is drawn now
-    np.testing.assert_array_equal(layer.weight.value, other.weight.value)
-    np.testing.assert_array_equal(layer.bias.value, other.bias.value)

@@ -71,6 +71,20 @@ def test_every_callback_is_told_of_the_end_whatever_another_one_raises():
     assert record.calls[-1] == ("fit_end",)
 
 
+def test_a_callback_that_fails_at_the_end_of_an_epoch_costs_neither_the_others_nor_the_checkpoint_that_epoch(tmp_path):
+    class Fail(Callback):
+        def on_epoch_end(self, trainer, row):
+            raise ZeroDivisionError
+
+    record = Record()
+    with pytest.raises(ZeroDivisionError):
+        make_trainer(callbacks=[Fail(), record], checkpoint=tmp_path).fit(make_data(), epochs=2)
+    assert ("epoch_end", 1, True) in record.calls
+    again = make_trainer(checkpoint=tmp_path)
+    again.resume(tmp_path)
+    assert again.state.epoch == 1
+
+
 def test_fit_end_runs_after_an_error_too():
     class Fail(Callback):
         def on_batch_end(self, trainer, loss, lr, epoch, batch):
@@ -146,9 +160,8 @@ def test_early_stopping_ends_a_run_and_a_finished_run_stays_ended():
     ("make", "message"),
     [
         (lambda: EarlyStopping("loss"), "unknown monitor 'loss', known are train_loss, train_accuracy, valid_loss"),
-        (lambda: EarlyStopping(patience=0), "patience must be an int of at least 1, got 0"),
-        (lambda: EarlyStopping(patience=True), "patience must be an int of at least 1, got True"),
-        (lambda: EarlyStopping(min_delta=-1), "min_delta must be a finite number of at least 0, got -1"),
+        (lambda: EarlyStopping(patience=0), "patience must be at least 1, got 0"),
+        (lambda: EarlyStopping(min_delta=-1), "min_delta must be at least 0, got -1"),
         (lambda: EarlyStopping(mode="best"), "mode must be 'min', 'max' or None, got 'best'"),
         (lambda: BestCheckpoint("best.safetensors", "valid"), "unknown monitor 'valid'"),
     ],
@@ -156,6 +169,19 @@ def test_early_stopping_ends_a_run_and_a_finished_run_stays_ended():
 def test_a_wrong_option_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"patience": True}, "patience must be an int, got True"),
+        ({"patience": 1.5}, "patience must be an int, got 1.5"),
+        ({"min_delta": "3"}, "min_delta must be a number, got '3'"),
+    ],
+)
+def test_an_option_of_the_wrong_kind_is_refused(options, message):
+    with pytest.raises(TypeError, match=message):
+        EarlyStopping(**options)
 
 
 def test_monitoring_validation_needs_validation_data(tmp_path):
@@ -202,6 +228,22 @@ def test_best_checkpoint_is_that_of_the_best_epoch(tmp_path):
     assert again.state.epoch == history["valid_loss"].index(largest) + 1
     assert again.evaluate(valid).loss == largest
     assert again.callbacks[0].best.value == largest
+
+
+def test_what_others_remember_of_an_epoch_is_in_its_best_checkpoint_wherever_it_stands(tmp_path):
+    def callbacks():
+        best = BestCheckpoint(tmp_path / "best.safetensors", "train_accuracy", mode="min")
+        return [best, EarlyStopping("train_accuracy", patience=2)]
+
+    trainer = make_trainer(callbacks=callbacks())
+    trainer.fit(make_data(), epochs=4)
+    again = make_trainer(callbacks=callbacks())
+    again.resume(tmp_path / "best.safetensors")
+    best, stopping = again.callbacks
+    best_epoch = again.state.epoch
+    accuracies = trainer.history["train_accuracy"][:best_epoch]
+    assert accuracies[-1] == min(accuracies) == best.best.value
+    assert stopping.waited == best_epoch - 1 - accuracies.index(max(accuracies))
 
 
 def test_history_files_are_whole_after_every_epoch(tmp_path):

@@ -183,7 +183,8 @@ def test_a_damaged_file_is_one_clear_error_that_names_the_one_before(file, damag
         checkpoint.load(file)
     message = str(caught.value)
     assert message.startswith(f"checkpoint {file} cannot be read: ")
-    assert message.endswith(f"; the checkpoint before it is {checkpoint.previous_of(file)}")
+    before = checkpoint.previous_of(file)
+    assert message.endswith(f"; the checkpoint before it is {before}: rename it to {file.name} to go on from there")
     assert "\n" not in message
     assert not checkpoint.is_sound(file)
 
