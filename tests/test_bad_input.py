@@ -356,7 +356,8 @@ def test_a_picture_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
 
 def test_a_last_batch_that_cannot_be_trained_on_leaves_no_folder(place):
     # 36 images make a batch of one after one of 35, in which batch norm sees one pixel.
-    words = "train", "--data", make_pictures(place / "of_81_pixels", side=9), "--model", "improved", "--epochs", 1, "--batch-size", 35
+    pictures = make_pictures(place / "of_81_pixels", side=9)
+    words = "train", "--data", pictures, "--model", "improved", "--epochs", 1, "--batch-size", 35
     code, _, err = call(*words, "--out", place / "refused")
     assert code == 2
     assert "the last batch of an epoch has one image" in err
