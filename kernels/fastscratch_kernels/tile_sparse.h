@@ -31,6 +31,12 @@ static int NAME(finite)(const REAL *x, ptrdiff_t n) {
     return sum == 0;
 }
 
+/* The row of a place, `zeros` where no window has it. By arithmetic: branches would be guessed wrong all the time. */
+INLINE const REAL *NAME(row_of)(const REAL *rows, uint8_t place, ptrdiff_t window, ptrdiff_t ldr, const REAL *zeros) {
+    const uintptr_t none = (uintptr_t)zeros, row = (uintptr_t)rows + (uintptr_t)(place * ldr) * sizeof(REAL);
+    return (const REAL *)(none + ((row - none) & -(uintptr_t)(place < window)));
+}
+
 /* out[0..V) += sum over n windows of dy * the row of the place that argmax names, for one filter or, where `two`, for it
  * and the next, whose sums are ldr numbers on. With few vectors to a row a single filter would wait for its own sums.
  * The row of a dead place is zeros; where not all of dy is `finite` its gradient is made zero too, which takes time. */
@@ -43,8 +49,8 @@ INLINE void NAME(pooled_v)(const int V, const int two, const int finite, const R
         if (two) a[1][j] = (VEC){0};
     }
     for (ptrdiff_t i = 0; i < n; i++, rows += window * ldr, dy += F, argmax += F) {
-        const REAL *r0 = argmax[0] < window ? rows + argmax[0] * ldr : zeros;
-        const REAL *r1 = argmax[two] < window ? rows + argmax[two] * ldr : zeros;
+        const REAL *r0 = NAME(row_of)(rows, argmax[0], window, ldr, zeros);
+        const REAL *r1 = NAME(row_of)(rows, argmax[two], window, ldr, zeros);
         const VEC v0 = NAME(all)(finite || r0 != zeros ? dy[0] : 0);
         const VEC v1 = NAME(all)(finite || r1 != zeros ? dy[two] : 0);
         UNROLL for (int j = 0; j < V; j++) {

@@ -29,17 +29,22 @@ static void NAME(check_maxpool)(const FUNCTIONS *t, const struct layer *l) {
 }
 
 static void NAME(check_maxpool_back)(const FUNCTIONS *t, const struct layer *l) {
-    const ptrdiff_t C = l->filters;
+    const ptrdiff_t C = l->filters, n = l->window, step = 2 * C, size = (n - 1) * step + C;
     for (int add = 0; add < 2; add++) {
-        REAL *dy = NAME(numbers)(C), *wanted = NAME(numbers)(C), *dx = NAME(output)(add ? wanted : NULL, C);
-        uint8_t *argmax = memory(C);
-        for (ptrdiff_t c = 0; c < C; c++) {
-            argmax[c] = (uint8_t)(250 + draw(3));
-            wanted[c] = (add ? wanted[c] : 0) + (argmax[c] == 251 ? dy[c] : 0);
+        REAL *dy = NAME(numbers)(n * C), *before = NAME(numbers)(size), *dx = NAME(output)(add ? before : NULL, size);
+        REAL *wanted = NAME(copy)(dx, size); /* what lies between the pixels stays as it is */
+        uint8_t *argmax = memory(n * C);
+        for (ptrdiff_t i = 0; i < n; i++) {
+            for (ptrdiff_t c = 0; c < C; c++) {
+                const ptrdiff_t at = i * C + c;
+                argmax[at] = (uint8_t)(250 + draw(3));
+                wanted[i * step + c] = (add ? before[i * step + c] : 0) + (argmax[at] == 251 ? dy[at] : 0);
+            }
         }
-        t->maxpool_back(dy, argmax, 251, C, add, dx);
-        NAME(compare)(dx, wanted, C, 0);
+        t->maxpool_back(dy, argmax, 251, C, n, step, add, dx);
+        NAME(compare)(dx, wanted, size, 0);
         free(dy);
+        free(before);
         free(argmax);
     }
 }
