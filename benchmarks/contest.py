@@ -23,7 +23,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 MOST_CALLS = 20_000
 TOLERANCE = 2e-3
-"""How far results of two engines may lie apart, relative to their size."""
+"""How far numbers of two engines may lie apart, relative to the root mean square of their array."""
 
 TOLERANCES = {"": TOLERANCE, "fast": 5 * TOLERANCE}
 """The same for the losses of first steps, by precision."""
@@ -254,7 +254,7 @@ def compete(
         What ``prepare`` takes.
     pace : Pace
     tolerance : float
-        How far results may lie apart, relative to the size of the first one's; losses or norms and weighted sums.
+        How far numbers may lie apart, relative to the root mean square of the first one's array.
     calls : int, optional
         Calls of a round; by default so many that the first contestant takes ``pace.seconds``.
     own_calls : bool
@@ -339,10 +339,13 @@ def merged(starts: Iterable[Mapping[str, Measured]]) -> dict[str, Measured]:
 
 
 def _compare(name: str, got: list[list[float]], reference: str, wanted: list[list[float]], tolerance: float) -> None:
+    """Raise EngineError unless all arrays agree number by number; each is what `worker.summary` makes of it."""
     for values, others in zip(got, wanted, strict=True):
-        size = max(map(abs, others))
-        if not all(abs(a - b) <= tolerance * size for a, b in zip(values, others, strict=True)):
-            raise EngineError(f"{name} and {reference} come to different results: {values} and {others}")
+        size = others[0]
+        for a, b in zip(values, others, strict=True):
+            if not abs(a - b) <= tolerance * size:
+                far = f"{a:.6g} and {b:.6g} where the root mean square is {size:.6g}"
+                raise EngineError(f"{name} and {reference} come to different results: {far}")
 
 
 def ratio(ours: Measured, theirs: Measured) -> tuple[float, float, float]:

@@ -7,8 +7,10 @@ import sys
 import textwrap
 
 import contest
+import numpy as np
 import pytest
 from contest import Contestant, EngineError, Measured, Pace
+from worker import summary
 
 TASK = {"kind": "training", "network": "baseline", "batch": 2, "count": 8}
 SHORT = Pace(rounds=2, seconds=1e-4)
@@ -97,12 +99,36 @@ def test_a_backend_that_does_not_exist_is_refused():
         contest.Process(contest.fastscratch_contestant("nix"), 1)
 
 
+def compare(got, wanted, tolerance=contest.TOLERANCE):
+    contest._compare("b", [summary(got)], "a", [summary(wanted)], tolerance)
+
+
 def test_other_results_end_the_contest():
-    contest._compare("b", [[1.0, 0.0]], "a", [[1.001, 0.0]], 2e-3)
-    with pytest.raises(EngineError, match="b and a come to different results"):
-        contest._compare("b", [[1.0, 0.01]], "a", [[1.0, 0.0]], 2e-3)
+    compare(np.array([1.001]), np.array([1.0]))
+    with pytest.raises(EngineError, match=r"b and a come to different results: 1\.01 and 1 where the root mean"):
+        compare(np.array([1.01]), np.array([1.0]))
     with pytest.raises(EngineError):
-        contest._compare("b", [[float("nan")]], "a", [[1.0]], 2e-3)
+        compare(np.array([float("nan")]), np.array([1.0]))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 3, 8), (8, 32, 32, 64)], ids=["whole", "sample"])
+def test_results_are_compared_number_by_number(rng, shape):
+    wanted = rng.standard_normal(shape, dtype=np.float32)
+    compare(wanted + 1e-4 * rng.standard_normal(shape, dtype=np.float32), wanted)  # other orders of sums round less
+    channel = wanted.copy()
+    channel[..., 5] *= 1.01
+    mixed = rng.permutation(wanted.ravel()).reshape(shape)
+    for wrong in (-wanted, mixed, wanted[::-1], wanted.swapaxes(1, 2), channel, wanted + np.float32(0.01)):
+        with pytest.raises(EngineError, match="come to different results"):
+            compare(wrong, wanted)
+
+
+def test_one_number_that_is_none_fails_wherever_it_is(rng):
+    wanted = rng.standard_normal((8, 32, 32, 64), dtype=np.float32)
+    wrong = wanted.copy()
+    wrong[3, 4, 5, 6] = np.nan
+    with pytest.raises(EngineError, match="different results: nan and"):
+        compare(wrong, wanted)
 
 
 def test_ratio_is_taken_within_a_round():
