@@ -7,7 +7,7 @@ TORCH  ?= torch torchvision
 # Options for `make train`: make train ARGS="--epochs 1"
 ARGS   ?=
 # The table against PyTorch in less than five minutes
-BENCH_QUICK = --rows baseline-4,baseline-32,baseline-128,vgg-32,vgg-32-fast --backends cython,numba --starts 1 --seconds 0.3
+BENCH_QUICK = --rows baseline-4,baseline-32,baseline-128,vgg-32,vgg-32-fast --backends cython,numba --starts 3
 # How long each op is timed by `make bench`
 BENCH_OPS ?= --benchmark-max-time=0.15 --benchmark-columns=min,median,rounds --benchmark-group-by=group
 

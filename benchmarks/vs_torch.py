@@ -46,6 +46,9 @@ FAST_BACKENDS = ("cython",)
 COMPILED_ROWS = ("baseline-32", "vgg-32")
 """What is measured with torch.compile where nothing else is asked for: it takes a minute for each."""
 
+ROUNDS, ROUNDS_OF_ONE_START = 3, 7
+"""Of each start. Processes differ by more than rounds of one do, so that many starts tell more than many rounds."""
+
 COMPARED = ("backend", "ms", "PyTorch ms", "at its best", "ratio", "range")
 
 
@@ -70,8 +73,8 @@ class Options:
         Have glibc keep freed memory, for both engines.
     starts : int
         Processes of each engine, one after the other; with --layers and --compile it is one.
-    rounds : int
-        Rounds of each start; the median of all counts.
+    rounds : int or None
+        Rounds of each start; the median of all counts. None takes 3, and 7 where there is one start.
     seconds : float
         What a round of PyTorch should take.
     images : int
@@ -88,8 +91,8 @@ class Options:
     layers: bool = False
     compile: bool = False
     keep_memory: bool = False
-    starts: int = 2
-    rounds: int = 7
+    starts: int = 5
+    rounds: int | None = None
     seconds: float = 0.2
     images: int = 2048
     out: str = ""
@@ -108,27 +111,29 @@ def run(options: Options) -> int:
         raise ValueError(f"starts must be at least 1, got {options.starts}")
     if options.images < max(row.batch for row in rows):
         raise ValueError(f"images must be at least {max(row.batch for row in rows)}, a batch, got {options.images}")
-    pace = Pace(options.rounds, options.seconds, wake=0.0 if options.layers else AWAKE)
-    if options.quick:
-        pace = QUICK
+    starts = 1 if options.quick or options.compile or options.layers else options.starts
+    rounds = options.rounds
+    if rounds is None:
+        rounds = ROUNDS if starts > 1 else ROUNDS_OF_ONE_START
+    pace = QUICK if options.quick else Pace(rounds, options.seconds, wake=0.0 if options.layers else AWAKE)
     name = "vs_torch_compiled" if options.compile else "vs_torch"
     if options.layers:
         name = "vs_torch_layers"
-    with section(name, settings_of(options) | {"threads": threads}, options.out) as results:
+    settings = settings_of(options) | {"threads": threads, "starts": starts, "rounds": pace.rounds}
+    with section(name, settings, options.out) as results:
         if options.layers:
             lines = [*_layers(options, backends, threads, pace, results)]
             table(("layer", "pass", "threads", *COMPARED), lines, text_columns=2)
         else:
-            lines = [*_steps(options, rows, backends, threads, pace, results)]
+            lines = [*_steps(options, rows, backends, threads, starts, pace, results)]
             table(("network", "what", "batch", *COMPARED, "MiB", "PyTorch MiB"), lines, text_columns=2)
     print("\nratio: PyTorch's time / fastscratch's, median over the rounds; range: least and most")
     return int(bool(results.failures))
 
 
 def _steps(
-    options: Options, rows: list[Step], backends: list[str], threads: int, pace: Pace, results: Section
+    options: Options, rows: list[Step], backends: list[str], threads: int, starts: int, pace: Pace, results: Section
 ) -> Iterator[tuple[Any, ...]]:
-    starts = 1 if options.quick or options.compile else options.starts
     extra = KEEP_MEMORY if options.keep_memory else None
     kinds = ("training", "inference") if options.compile else ("training",)
     for row, kind in itertools.product(rows, kinds):
