@@ -49,6 +49,11 @@ def label_of(name: str) -> str:
     return NAMES[engine] if engine == "torch" else f"fastscratch, {NAMES[engine]}"
 
 
+def label_with_layout(name: str) -> str:
+    """Return the same, of PyTorch with the layout, or several in the order in which they are the faster ones."""
+    return f"{label_of(name)} ({name.removeprefix('torch ')})" if engine_of(name) == "torch" else label_of(name)
+
+
 def plain(value: float) -> str:
     """Write a number with three digits, more before the point, and no exponent."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
@@ -226,7 +231,7 @@ def scaling(rows: Rows) -> Figure:
             x = np.asarray(row["x"], float)
             fit = row["intercept"] + row["slope"] * x
             axes.plot(x, fit, color=color, linewidth=1.2)
-            label = f"{label_of(row['engine'])} (R² {straightness(row)})"
+            label = f"{label_with_layout(row['engine'])}, R² {straightness(row)}"
             size = SIZES[engine_of(row["engine"])]
             style = {"color": color, "markersize": size, "markeredgecolor": "white", "zorder": 20 - size}
             axes.plot(x, row["y"], marker, **style, label=label)

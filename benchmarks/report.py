@@ -248,7 +248,7 @@ def scaling() -> str:
     def lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
         for row in rows:
             last = f"{row['last_over_first']:.2f}"
-            yield [row["varied"], figures.label_of(row["engine"]), figures.straightness(row), last]
+            yield [row["varied"], figures.label_with_layout(row["engine"]), figures.straightness(row), last]
 
     text = _per_machine("scaling", ["varied", "engine", "R²", "last / first"], lines)
     return text + ("\n![How cost grows](images/scaling.png)\n" if text else "")

@@ -1,5 +1,7 @@
 """How cost grows: with images, batch, threads and channels, and how straight the lines are.
 
+PyTorch is measured in both layouts, and has one line, of the faster one at each point.
+
 python benchmarks/scaling.py
 """
 
@@ -10,21 +12,22 @@ import dataclasses
 import math
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import figures
 import numpy as np
 from console import chosen_backends, main, table, tell, thread_count
 from contest import (
+    AWAKE,
     QUICK,
     Contestant,
     Pace,
     Process,
     compete,
-    faster_torch,
     fastscratch_contestant,
     started,
+    torch_contestants,
 )
 from record import section, settings_of
 from shapes import Conv
@@ -77,8 +80,8 @@ def run(options: Options) -> int:
     """Measure, print, draw and write."""
     backends = chosen_backends(options.backends)
     threads = thread_count(options.threads)
-    pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
-    contestants = [faster_torch(threads, _step(BATCH), pace), *map(fastscratch_contestant, backends)]
+    pace = QUICK if options.quick else Pace(options.rounds, options.seconds, wake=AWAKE)
+    contestants = [*torch_contestants(), *map(fastscratch_contestant, backends)]
     few = 2 if options.quick else None
     with section("scaling", settings_of(options) | {"threads": threads}, options.out) as results:
         points: dict[str, Points] = {"threads": _threads(contestants, pace, thread_counts(threads))}
@@ -86,7 +89,11 @@ def run(options: Options) -> int:
             points["images"] = _images(processes, pace, IMAGES[:few])
             points["batch"] = _batches(processes, pace, BATCHES[:few])
             points["channels"] = _channels(processes, pace, CHANNELS[:few])
-        rows = [_fit(varied, engine, at) for varied, lines in points.items() for engine, at in lines.items()]
+        rows = [
+            _fit(varied, engine, at)
+            for varied, lines in points.items()
+            for engine, at in with_faster_torch(lines, max if varied == "threads" else min).items()
+        ]
         for row in rows:
             results.add(row)
         table(("varied", "engine", "slope", "intercept", "R²", "last / first"), map(_cells, rows), text_columns=2)
@@ -164,7 +171,7 @@ def _threads(contestants: Sequence[Contestant], pace: Pace, counts: Sequence[int
             first_at = turn % len(order)
             for (name, count), team in order[first_at:] + order[:first_at]:
                 for process in team:
-                    process.send(do="time", calls=calls[name])
+                    process.send(do="time", calls=calls[name], wake=pace.wake)
                 rates[name, count].append(sum(1 / process.receive()["seconds"] for process in team))
     points: Points = {}
     for (name, count), found in rates.items():
@@ -181,11 +188,24 @@ def thread_counts(most: int) -> list[int]:
 def _channels(processes: Sequence[Process], pace: Pace, channels: Sequence[int]) -> Points:
     """Return milliseconds of a 3 x 3 convolution, forward, over its operations in GFLOP."""
     tell("channels")
+    pace = dataclasses.replace(pace, wake=0.0)  # an op alone is woken by one call
     shapes = [Conv(f"channels.{count}", 16, count, count, 3, padding=1) for count in channels]
     tasks = {
         shape.flops(BATCH) / 1e9: {"kind": "op", "shape": dataclasses.asdict(shape), "batch": BATCH} for shape in shapes
     }
     return _in_turn(processes, pace, tasks, lambda _, seconds: 1e3 * seconds)
+
+
+def with_faster_torch(lines: Points, better: Callable[[Iterable[float]], float]) -> Points:
+    """Return the lines with a single one of PyTorch's, which has at each point the better layout, and their names."""
+    layouts = {name: points for name, points in lines.items() if figures.engine_of(name) == "torch"}
+    names, best = [], []
+    for at in zip(*layouts.values(), strict=True):
+        y = better(y for _, y in at)
+        names.append([*layouts][[y for _, y in at].index(y)].removeprefix("torch "))
+        best.append((at[0][0], y))
+    others = {name: points for name, points in lines.items() if name not in layouts}
+    return {f"torch {', '.join(dict.fromkeys(names))}": best} | others
 
 
 def _fit(varied: str, engine: str, points: Sequence[tuple[float, float]]) -> dict[str, Any]:

@@ -181,3 +181,14 @@ def test_thread_counts_double_up_to_the_most():
     import scaling
 
     assert [scaling.thread_counts(most) for most in (1, 2, 6, 16)] == [[1], [1, 2], [1, 2, 4, 6], [1, 2, 4, 8, 16]]
+
+
+def test_at_each_point_the_faster_layout_counts():
+    import scaling
+
+    lines = {"torch a": [(1, 2.0), (2, 5.0)], "torch b": [(1, 3.0), (2, 4.0)], "cython": [(1, 1.0), (2, 2.0)]}
+    cython = {"cython": lines["cython"]}
+    assert scaling.with_faster_torch(lines, min) == {"torch a, b": [(1, 2.0), (2, 4.0)]} | cython
+    assert scaling.with_faster_torch(lines, max) == {"torch b, a": [(1, 3.0), (2, 5.0)]} | cython
+    lines["torch b"][1] = (2, 6.0)
+    assert scaling.with_faster_torch(lines, min) == {"torch a": lines["torch a"]} | cython
