@@ -24,8 +24,10 @@ def shifted(images: torch.Tensor, tops: torch.Tensor, lefts: torch.Tensor, mirro
     rows = tops[:, None] + REACH + torch.arange(h)  # (N, H)
     at = torch.arange(w)
     columns = lefts[:, None] + REACH + torch.where(mirrored[:, None] != 0, w - 1 - at, at)  # (N, W)
-    number, channel = torch.arange(n)[:, None, None, None], torch.arange(channels)[:, None, None]
-    return padded[number, channel, rows[:, None, :, None], columns[:, None, None, :]]
+    places = rows[:, :, None] * padded.shape[3] + columns[:, None, :]  # (N, H, W), in a padded channel
+    # One index for each place, the same for all channels: padded[n, c, row, column] takes several times as long.
+    chosen = padded.reshape(n, channels, -1).gather(2, places.reshape(n, 1, -1).expand(-1, channels, -1))
+    return chosen.reshape(n, channels, h, w)
 
 
 class IndexedBatches:
