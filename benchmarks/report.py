@@ -40,6 +40,12 @@ MEMORY = ("MiB, cython / PyTorch", "above the imports")
 ENOUGH = 5
 """Rounds for a median; where there are fewer, for an engine is too slow, a table says so."""
 
+FAST = (
+    "fast: `use_precision(\"fast\")`, by which 3 x 3 convolutions may take Winograd's F(4x4,3x3), with larger rounding "
+    "errors than in the other rows; PyTorch computes as it does there, in full float32 precision."
+)
+"""What stands below a table that has rows of that precision."""
+
 
 def _per_machine(section: str, head: Sequence[str], lines: Any) -> str:
     """Return a table for each machine, with a line below that names it."""
@@ -81,7 +87,9 @@ def vs_torch() -> str:
 
     ratios = (f"PyTorch / {name}" for name in ENGINES)
     head = ["network, batch", "threads", "PyTorch, ms", *ratios, *MEMORY]
-    return _per_machine("vs_torch", head, lines)
+    rows = [row for result in newest("vs_torch") for row in rows_of(result, "vs_torch")]
+    note = f"\n{FAST}\n" if any(row["precision"] == "fast" for row in rows) else ""
+    return _per_machine("vs_torch", head, lines) + note
 
 
 def compiled() -> str:

@@ -62,6 +62,17 @@ def test_ratios_are_those_of_the_file(folder):
     assert line in report.vs_torch()
 
 
+def test_what_fast_means_is_told_where_it_was_measured(folder):
+    content = bench_results.results()
+    write(folder, "a", content)
+    assert report.FAST not in report.vs_torch()
+    content["sections"]["vs_torch"]["rows"][-1]["precision"] = "fast"
+    write(folder, "a", content)
+    text = report.vs_torch()
+    assert "| VGG, 32, fast | 2 |" in text
+    assert text.endswith(f"\n\n{report.FAST}\n")
+
+
 def test_compiled_pytorch_stands_beside_the_other(folder):
     write(folder, "a", bench_results.results())
     numbers = "2 | 400 (channels_last) | 410 (channels_last) | 4.00 (0.50 to 9.00) | 2.00 (0.50 to 9.00) |"
