@@ -41,13 +41,18 @@ ROOT = Path(__file__).resolve().parents[1]
 RESAMPLES = 4000
 CONFIDENCE = 0.95
 """Of all rows together: each of them has so much more that one by luck in twenty comparisons is called slower."""
+SLOWER, FAILED = 1, 3
+"""Exit codes; 2 is that of a mistake."""
 STARTS = 7
 """How often the processes of a row are started anew."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """Compare the training speed of two commits, and exit with 1 where the second is slower beyond noise.
+    """Compare the training speed of two commits.
+
+    Exit with 1 where the second is slower beyond noise, with 2 where an option is wrong or a commit cannot be built,
+    and with 3 where nothing is slower but a measurement failed.
 
     Attributes
     ----------
@@ -157,7 +162,9 @@ def run(options: Options) -> int:
                 lines.append((name, change, noise, verdict))
             print(f"time of {commits['head'][:9]} / time of {commits['base'][:9]}, {backend}, threads: {threads}")
             table(("step", "head / base", "base / base", ""), lines)
-    return int(bool(slower or results.failures))
+    if slower and not options.quick:  # whose times say nothing
+        return SLOWER
+    return FAILED if results.failures else 0
 
 
 def _measure(

@@ -1,5 +1,7 @@
 """When a commit counts as slower."""
 
+import contextlib
+
 import compare
 import numpy as np
 import pytest
@@ -58,3 +60,33 @@ def test_a_change_counts_beyond_noise(change, noise, slower, faster):
 def test_an_unknown_commit_is_refused():
     with pytest.raises(ValueError, match="there is no commit 'nix'"):
         compare._commit("nix")
+
+
+SLOW = Interval(1.2, 1.1, 1.3)
+
+
+@pytest.mark.parametrize(
+    ("measured", "options", "code"),
+    [
+        ((QUIET, QUIET), {}, 0),
+        ((SLOW, QUIET), {}, 1),
+        ((SLOW, QUIET), {"quick": True}, 0),
+        ((QUIET, EngineError("no memory")), {}, 3),
+        ((SLOW, EngineError("no memory")), {}, 1),
+    ],
+    ids=["as_fast", "slower", "quick", "failed", "slower_and_failed"],
+)
+def test_the_exit_code_tells_slower_from_failed(monkeypatch, tmp_path, measured, options, code):
+    outcomes = iter(measured)
+
+    def measure(*arguments):
+        outcome = next(outcomes)
+        if isinstance(outcome, EngineError):
+            raise outcome
+        return outcome, QUIET, []
+
+    monkeypatch.setattr(compare, "_measure", measure)
+    monkeypatch.setattr(compare, "_commit", lambda name: name)
+    monkeypatch.setattr(compare, "_worktree", lambda commit, folder: contextlib.nullcontext(folder))
+    rows = {"rows": "baseline-4,vgg-32", "backend": "numpy", "out": str(tmp_path / "results.json")}
+    assert compare.run(compare.Options(base="a", **rows, **options)) == code
