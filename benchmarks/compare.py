@@ -3,9 +3,9 @@
     python benchmarks/compare.py --base main~5
     make bench-compare BASE=main~5
 
-Each commit gets a worktree and its own build. Three processes do the same steps in turn: the base, the base once more,
-and the other commit; several times they are started anew. What the base loses against itself is noise; a slow-down
-counts where it is beyond that.
+Each commit gets a worktree and, for the Cython kernels, its own build. Three processes do the same steps in turn: the
+base, the base once more, and the other commit; several times they are started anew. What the base loses against itself
+is noise; a slow-down counts where it is beyond that.
 """
 
 from __future__ import annotations
@@ -145,6 +145,9 @@ def run(options: Options) -> int:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         trees = {who: stack.enter_context(_worktree(commit, folder / who)) for who, commit in commits.items()}
+        if backend == "cython":
+            for who, tree in trees.items():
+                _build(commits[who], tree)
         settings = settings_of(options) | {"threads": threads, "commits": commits}
         with section("compare", settings, options.out) as results:
             lines = []
@@ -219,21 +222,25 @@ def _commit(name: str) -> str:
 
 @contextlib.contextmanager
 def _worktree(commit: str, folder: Path) -> Iterator[Path]:
-    """Check out a commit and build its kernels; the worktree goes in the end."""
+    """Check out a commit; the worktree goes in the end."""
     git = ["git", "-C", str(ROOT), "worktree"]
     subprocess.run([*git, "add", "--quiet", "--detach", str(folder), commit], check=True)
     try:
-        tell(f"building {commit[:9]}")
-        done = subprocess.run(
-            [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
-            cwd=folder, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise ValueError(f"commit {commit[:9]} could not be built: {last}")
         yield folder
     finally:
         subprocess.run([*git, "remove", "--force", str(folder)], check=False)
+
+
+def _build(commit: str, tree: Path) -> None:
+    """Build a commit's Cython kernels in its worktree."""
+    tell(f"building {commit[:9]}")
+    done = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
+        cwd=tree, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ValueError(f"commit {commit[:9]} could not be built: {last}")
 
 
 if __name__ == "__main__":
