@@ -4,7 +4,7 @@
 
 Both engines start from the same weights and take the same batches of the same loader; evaluation does not count, nor
 does what is compiled at a first step. A run ends with the epoch that reaches the highest of the accuracies. What was
-stopped goes on behind the seeds that it has.
+stopped goes on behind the seeds that it has, with PyTorch in the layout that they have.
 
 Augmentation and learning rate are the best of nine trials, one seed each, on the last 5,000 training images, with the
 Cython backend trained on the others. That there are about 24 epochs, and that an earlier recipe was given up, is known
@@ -21,9 +21,19 @@ from typing import Any
 
 import figures
 from console import chosen_backends, chosen_one, main, table, tell, thread_count
-from contest import QUICK, EngineError, Pace, faster_torch, fastscratch_contestant, started
+from contest import (
+    QUICK,
+    Contestant,
+    EngineError,
+    Pace,
+    faster_torch,
+    fastscratch_contestant,
+    started,
+    torch_contestants,
+)
 from record import section, settings_of
 
+from fastscratch import data
 from fastscratch.report.figures import save
 
 ALIKE = {"baseline": "baseline", "improved": "vgg"}
@@ -89,15 +99,18 @@ def run(options: Options) -> int:
     for name in ("seeds", "subsample", "epochs", "batch"):
         if getattr(options, name) < 1:
             raise ValueError(f"{name} must be at least 1, got {getattr(options, name)}")
+    chosen_one("augment", options.augment, tuple(data.AUGMENTATIONS))
     alike = ALIKE[chosen_one("model", options.model, tuple(ALIKE))]
     step = {"kind": "training", "network": alike, "batch": options.batch, "count": 4 * options.batch}
     pace = QUICK if options.quick else Pace()
-    contestants = [faster_torch(threads, step, pace), *map(fastscratch_contestant, backends)]
+    data.load(options.data)  # what is wrong with it shows before anything is measured
     what = {"model": options.model, "dataset": options.data} | {
         name: getattr(options, name) for name in ("augment", "subsample", "epochs", "batch", "lr")
     }
     with section("time_to_accuracy", settings_of(options) | {"threads": threads}, options.out) as results:
         rows = results.take_up()
+        torch = torch_of(rows) or faster_torch(threads, step, pace)
+        contestants = [torch, *map(fastscratch_contestant, backends)]
         done = {(row["engine"], row["seed"]) for row in rows}
         for seed in range(options.seeds):  # engines in turn, so that a drift of the machine meets all
             for contestant in contestants:
@@ -119,6 +132,12 @@ def run(options: Options) -> int:
         save(figures.accuracy_curves(rows, targets), picture)
         print(f"\nfigure: {picture}")
     return int(bool(results.failures))
+
+
+def torch_of(rows: Sequence[dict[str, Any]]) -> Contestant | None:
+    """Return PyTorch in the layout that it has in some rows, so that all seeds have one; None where it is in none."""
+    names = {row["engine"] for row in rows}
+    return next((one for one in torch_contestants() if one.name in names), None)
 
 
 def seconds_to(history: Sequence[dict[str, float]], target: float) -> float | None:

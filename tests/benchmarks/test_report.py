@@ -11,7 +11,7 @@ import published
 import pytest
 import report
 from PIL import Image
-from time_to_accuracy import seconds_to, spread
+from time_to_accuracy import seconds_to, spread, torch_of
 
 import bench_results
 
@@ -249,6 +249,12 @@ def test_seconds_to_an_accuracy():
     assert spread([1.0, 3.0]) == "2.0 ± 1.4"
     assert spread([1.0, None, 3.0]) == "2.0 ± 1.4 (2 of 3)"
     assert spread([None]) == "not reached"
+
+
+def test_what_goes_on_keeps_the_layout_of_pytorch():
+    assert torch_of([]) is None
+    assert torch_of([{"engine": "cython"}]) is None
+    assert torch_of([{"engine": "cython"}, {"engine": "torch channels_last"}]).settings["layout"] == "channels_last"
 
 
 def test_names_are_spread_as_little_as_it_takes():

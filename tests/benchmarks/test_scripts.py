@@ -103,6 +103,8 @@ MISTAKES = {
     "one": (["compare.py", "--base", "HEAD", "--backend", "cython,numba"], "must be one of cython, numba, numpy, got"),
     "model": (["time_to_accuracy.py", "--model", "speedrun"], "model must be one of baseline, improved, got"),
     "targets": (["time_to_accuracy.py", "--targets", "70,0"], "targets must be percentages, by comma, got '70,0'"),
+    "augment": (["time_to_accuracy.py", "--augment", "nix"], "augment must be one of none, report, "),
+    "data": (["time_to_accuracy.py", "--data", "nix"], "unknown data set 'nix'; known: auto, cifar10, "),
     "epochs": (["time_to_accuracy.py", "--epochs", "0"], "epochs must be at least 1, got 0"),
     "base": (["compare.py", "--base", "nix"], "there is no commit 'nix'"),
     "no_base": (["compare.py"], "missing"),
