@@ -14,7 +14,7 @@ import dataclasses
 import sys
 from typing import Any
 
-from console import chosen, main, table, tell, thread_count
+from console import chosen, main, need, table, tell, thread_count
 from contest import QUICK, Contestant, Pace, as_row, compete, fastscratch_contestant, ratio, started
 from record import section, settings_of
 
@@ -72,6 +72,7 @@ def run(options: Options) -> int:
         _torch(BY_INDEX, None),
         fastscratch_contestant("auto"),
     ]
+    need("torch", "torchvision")
     with section("data", settings_of(options) | {"threads": threads}, options.out) as results:
         lines: list[tuple[Any, ...]] = []
         with started(contestants, threads) as processes:

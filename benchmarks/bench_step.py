@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from console import BACKENDS, chosen, chosen_backends, main, table, tell, thread_count, whole_numbers
+from console import BACKENDS, chosen, chosen_backends, main, need, table, tell, thread_count, whole_numbers
 from contest import (
     AWAKE,
     QUICK,
@@ -88,6 +88,7 @@ def run(options: Options) -> int:
     if options.quick:
         batches, threads, pace = batches[:1], threads[-1:], QUICK
     contestants = [*torch_contestants(), *map(fastscratch_contestant, backends)]
+    need("torch")
     with section("step", settings_of(options) | {"cores": threads[-1]}, options.out) as results:
         starts, calls = (0, 10) if options.quick else (STARTS, 500)
         results.data["start"] = _start(contestants, threads[-1], starts, pace.rounds, calls)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -50,6 +51,14 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, text_column
             cell.ljust(width) if place < text_columns else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip())  # fmt: skip
+
+
+def need(*packages: str) -> None:
+    """Raise ModuleNotFoundError where what is compared with is not installed: before anything is measured."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        how = "`make test` installs PyTorch, and so does pip install '.[torch]' in the checkout"
+        raise ModuleNotFoundError(f"this compares with {' and '.join(missing)}, which cannot be imported: {how}")
 
 
 def tell(text: str) -> None:

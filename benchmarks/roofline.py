@@ -16,7 +16,7 @@ from typing import Any
 
 import figures
 import limits
-from console import BACKENDS, chosen_backends, main, table, tell, thread_count
+from console import BACKENDS, chosen_backends, main, need, table, tell, thread_count
 from contest import QUICK, Pace, as_row, compete, fastscratch_contestant, started, torch_contestants
 from record import section, settings_of
 from shapes import BLOCKS, CONVOLUTIONS, DENSE, NORMS, POOLINGS, key
@@ -59,6 +59,7 @@ def run(options: Options) -> int:
     backends = chosen_backends(options.backends)
     threads = thread_count(options.threads)
     pace = QUICK if options.quick else Pace(options.rounds, options.seconds, budget=10.0)
+    need("torch")
     with section("roofline", settings_of(options) | {"threads": threads}, options.out) as results:
         tell("matrix product and memory")
         roof = results.data["limits"] = limits.measure(threads, options.quick)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import figures
 import numpy as np
-from console import chosen_backends, main, table, tell, thread_count
+from console import chosen_backends, main, need, table, tell, thread_count
 from contest import (
     AWAKE,
     QUICK,
@@ -83,6 +83,7 @@ def run(options: Options) -> int:
     pace = QUICK if options.quick else Pace(options.rounds, options.seconds, wake=AWAKE)
     contestants = [*torch_contestants(), *map(fastscratch_contestant, backends)]
     few = 2 if options.quick else None
+    need("torch")
     with section("scaling", settings_of(options) | {"threads": threads}, options.out) as results:
         points: dict[str, Points] = {"threads": _threads(contestants, pace, thread_counts(threads))}
         with started(contestants, threads) as processes:

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import figures
-from console import chosen_backends, chosen_one, main, table, tell, thread_count
+from console import chosen_backends, chosen_one, main, need, table, tell, thread_count
 from contest import (
     QUICK,
     Contestant,
@@ -104,6 +104,7 @@ def run(options: Options) -> int:
     step = {"kind": "training", "network": alike, "batch": options.batch, "count": 4 * options.batch}
     pace = QUICK if options.quick else Pace()
     data.load(options.data)  # what is wrong with it shows before anything is measured
+    need("torch")
     what = {"model": options.model, "dataset": options.data} | {
         name: getattr(options, name) for name in ("augment", "subsample", "epochs", "batch", "lr")
     }

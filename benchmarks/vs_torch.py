@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from console import BACKENDS, chosen, chosen_backends, main, table, tell, thread_count
+from console import BACKENDS, chosen, chosen_backends, main, need, table, tell, thread_count
 from contest import (
     AWAKE,
     KEEP_MEMORY,
@@ -120,6 +120,7 @@ def run(options: Options) -> int:
     if options.layers:
         name = "vs_torch_layers"
     settings = settings_of(options) | {"threads": threads, "starts": starts, "rounds": pace.rounds}
+    need("torch")
     with section(name, settings, options.out) as results:
         if options.layers:
             lines = [*_layers(options, backends, threads, pace, results)]
