@@ -106,6 +106,9 @@ def run(options: Options) -> int:
     if options.compile and options.rows == Options.rows:
         names = COMPILED_ROWS
     rows = [STEPS[name] for name in names]
+    if not (options.layers or any(_able(row, backends) for row in rows)):
+        able = f"fast rows are measured with backend {' or '.join(FAST_BACKENDS)} alone"
+        raise ValueError(f"{able}, got rows {options.rows!r} and backends {', '.join(backends)}")
     threads = thread_count(options.threads)
     if options.starts < 1:
         raise ValueError(f"starts must be at least 1, got {options.starts}")
@@ -138,8 +141,7 @@ def _steps(
     extra = KEEP_MEMORY if options.keep_memory else None
     kinds = ("training", "inference") if options.compile else ("training",)
     for row, kind in itertools.product(rows, kinds):
-        ours = [name for name in backends if not row.precision or name in FAST_BACKENDS]
-        if not ours:
+        if not (ours := _able(row, backends)):
             continue
         what = f"{row.network}, {kind}, batch {row.batch} {row.precision}".rstrip()
         tell(what)
@@ -158,6 +160,11 @@ def _steps(
         for line in _compared(measured):
             mine, best = measured[line[0]], measured[best_torch(measured)]
             yield (row.network, kind, row.batch, *line, f"{mine.peak:.0f}", f"{best.peak:.0f}")
+
+
+def _able(row: Step, backends: Sequence[str]) -> list[str]:
+    """Return the backends that have kernels of a row's precision."""
+    return [name for name in backends if not row.precision or name in FAST_BACKENDS]
 
 
 def _layers(

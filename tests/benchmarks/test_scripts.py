@@ -91,6 +91,10 @@ def test_ops_are_timed_into_the_results_file(tmp_path):
 MISTAKES = {
     "rows": (["vs_torch.py", "--rows", "nix"], "rows must be some of baseline-4, "),
     "backends": (["vs_torch.py", "--backends", ","], "backends must be some of cython, numba, numpy, got ','"),
+    "fast": (
+        ["vs_torch.py", "--rows", "vgg-32-fast", "--backends", "numpy"],
+        "fast rows are measured with backend cython alone, got rows 'vgg-32-fast' and backends numpy",
+    ),
     "threads": (["vs_torch.py", "--threads", "0"], "threads must be at least 1, got 0"),
     "rounds": (["vs_torch.py", "--rounds", "0"], "rounds must be at least 1, got 0"),
     "starts": (["vs_torch.py", "--starts", "0"], "starts must be at least 1, got 0"),
