@@ -36,7 +36,7 @@ from record import Section, section, settings_of
 KINDS = ("training", "inference")
 SMALL = 4
 """Images of a step whose Python is timed without its kernels."""
-STARTS = 3
+STARTS = 5
 """Processes of each engine whose start is timed, after one that only fills the system's caches of files."""
 
 
@@ -172,10 +172,15 @@ def _begin(process: Process, task: dict[str, Any]) -> dict[str, float]:
 
 
 def start_lines(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of the rows of ``start``; older results have no time of a step's Python."""
+    """Yield the cells of the rows of ``start``; older results have no time of a step's Python.
+
+    An engine that was started less often than `STARTS` has the number beside its name.
+    """
     for row in rows:
+        starts = len(row.get("starts", ()))  # older results have none
+        few = f" ({starts} start{'s' if starts > 1 else ''})" if 0 < starts < STARTS else ""
         python = f"{1e6 * row['python_seconds']:.0f}" if "python_seconds" in row else "-"
-        yield (row["engine"], f"{row['import_seconds']:.2f}", f"{row['first_seconds']:.2f}", python)
+        yield (row["engine"] + few, f"{row['import_seconds']:.2f}", f"{row['first_seconds']:.2f}", python)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,15 @@ def test_steps_have_ratios_and_tell_of_few_rounds(folder):
     assert "4.00 (0.50 to 9.00) | 2.00 (0.50 to 9.00, 2 rounds) |" in report.step()
 
 
+def test_few_starts_are_told(folder):
+    content = bench_results.results()
+    (row,) = content["sections"]["step"]["start"]
+    for starts, name in ((0, "numba"), (1, "numba (1 start)"), (3, "numba (3 starts)"), (5, "numba")):
+        row["starts"] = [{"import_seconds": 0.5, "first_seconds": 1.5}] * starts
+        write(folder, "a", content)
+        assert f"| {name} | 0.50 | 1.50 | - |" in report.start()
+
+
 def test_changed_files_are_told(folder):
     write(folder, "a", bench_results.results(changed=[" M a.py", "?? b.py"]))
     assert "commit `0123abcde` with 2 changed files;" in report.vs_torch()
