@@ -29,6 +29,7 @@ from fastscratch.report.figures import save
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
+DRAWING = Path(figures.__file__)
 sys.path.append(str(ROOT / "experiments"))
 
 from tables import Options, Tables, fill  # noqa: E402  # the other script that fills pages
@@ -340,8 +341,9 @@ def _drawings() -> Iterator[tuple[str, Any, Callable[[], Figure]]]:
 
 
 def _described(shown: Any) -> str:
-    """Return what a figure's file says of the numbers that it shows."""
-    return f"sha256 of the rows: {hashlib.sha256(json.dumps(shown).encode()).hexdigest()}"
+    """Return what a figure's file says of the numbers that it shows, and of the code that drew it."""
+    made_of = json.dumps(shown) + DRAWING.read_text()
+    return f"sha256 of the rows and of {DRAWING.name}: {hashlib.sha256(made_of.encode()).hexdigest()}"
 
 
 def draw(folder: Path = IMAGES) -> None:
@@ -351,7 +353,7 @@ def draw(folder: Path = IMAGES) -> None:
 
 
 def outdated(folder: Path = IMAGES) -> list[Path]:
-    """Return the figures that are missing, or show other numbers than the results files have."""
+    """Return the figures that are missing, show other numbers than the results files have, or were drawn otherwise."""
     files = {folder / f"{name}.png": _described(shown) for name, shown, _ in _drawings()}
     return [file for file, described in files.items() if not file.exists() or _description(file) != described]
 
@@ -369,7 +371,7 @@ def run(options: Options) -> int:
         return fill(TABLES, check=False)
     old = outdated()
     for file in old:
-        print(f"{file.relative_to(ROOT)} shows other numbers than the results; run `make tables`")
+        print(f"{file.relative_to(ROOT)} is not what {DRAWING.name} draws of the results; run `make tables`")
     return fill(TABLES, check=True) or int(bool(old))
 
 

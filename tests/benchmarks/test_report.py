@@ -246,6 +246,15 @@ def test_a_figure_of_other_numbers_is_outdated(folder):
     assert report.outdated(pictures) == [pictures / "ladder.png", pictures / "scaling.png"]
 
 
+def test_figures_drawn_by_other_code_are_outdated(folder, monkeypatch):
+    write(folder, "a", bench_results.results())
+    report.draw(folder)
+    other = folder / "figures.py"
+    other.write_text("another way to draw")
+    monkeypatch.setattr(report, "DRAWING", other)
+    assert {path.name for path in report.outdated(folder)} == {path.name for path in folder.glob("*.png")}
+
+
 def test_nothing_is_drawn_without_results(folder):
     report.draw(folder)
     assert list(folder.iterdir()) == []
