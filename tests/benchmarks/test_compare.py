@@ -45,16 +45,46 @@ def test_a_process_with_other_code_is_refused(tmp_path):
     [
         (Interval(1.10, 1.05, 1.15), QUIET, True, False),
         (Interval(1.10, 1.00, 1.20), QUIET, False, False),
-        (Interval(1.10, 1.05, 1.15), Interval(1.0, 0.99, 1.06), False, False),
+        (Interval(1.10, 1.05, 1.15), Interval(1.0, 0.9, 1.1), True, False),
+        (Interval(1.10, 1.05, 1.15), Interval(1.06, 1.0, 1.1), False, False),
         (Interval(1.10, 1.05, 1.15), Interval(0.95, 0.94, 1.0), False, False),
         (Interval(0.90, 0.85, 0.95), QUIET, False, True),
         (Interval(0.90, 0.85, 1.00), QUIET, False, False),
     ],
-    ids=["slower", "unsure", "noise_above", "noise_below", "faster", "perhaps_faster"],
+    ids=["slower", "unsure", "wide_noise", "noise_above", "noise_below", "faster", "perhaps_faster"],
 )
 def test_a_change_counts_beyond_noise(change, noise, slower, faster):
     assert is_slower(change, noise) == slower
     assert is_faster(change, noise) == faster
+
+
+def test_the_least_slow_down_that_would_count():
+    change, noise = Interval(1.02, 0.97, 1.06), Interval(0.98, 0.95, 1.03)
+    least = compare.seen_from(change, noise)
+    assert least == pytest.approx(1.02 / 0.97 / 0.98)
+    for factor, slower in ((0.999, False), (1.001, True)):
+        scale = least / change.median * factor
+        moved = Interval(scale * change.median, scale * change.low, scale * change.high)
+        assert is_slower(moved, noise) == slower
+
+
+def share_called_slower(slow_down, rng, rows=4, comparisons=100):
+    """Return in what share of comparisons any row is called slower: the first one is, and processes differ by 4 %."""
+    called = 0
+    for _ in range(comparisons):
+        seconds = np.exp(rng.normal(0, 0.04, (rows, compare.STARTS, 3)))  # base, base again, head
+        seconds[0, :, 2] *= slow_down
+        intervals = (
+            [bootstrap(row[:, side] / row[:, 0], confidence=1 - (1 - compare.CONFIDENCE) / rows) for side in (2, 1)]
+            for row in seconds
+        )
+        called += any(is_slower(change, noise) for change, noise in intervals)
+    return called / comparisons
+
+
+def test_starts_are_enough_to_see_a_tenth(rng):
+    assert share_called_slower(1.1, rng) >= 0.8
+    assert share_called_slower(1.0, rng) <= 0.05
 
 
 def test_an_unknown_commit_is_refused():
