@@ -142,11 +142,7 @@ class Process:
             text=True,
             env=environment(threads, {**(extra or {}), **contestant.variables}),
         )
-        try:
-            self.ask(**contestant.settings)
-        except EngineError:
-            self.close()
-            raise
+        self.send(**contestant.settings)  # the reply to which says that all is imported
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send one request and wait for its reply."""
@@ -192,13 +188,18 @@ class Process:
 def started(
     contestants: Sequence[Contestant], threads: int, extra: Mapping[str, str] | None = None
 ) -> Iterator[list[Process]]:
-    """Start a process for each contestant, with `extra` variables, and end all of them in the end."""
+    """Start a process for each contestant, with `extra` variables, and end all of them in the end.
+
+    They import what they need side by side, which takes longer than most rows' rounds.
+    """
     with contextlib.ExitStack() as stack:
         processes = []
         for contestant in contestants:
             process = Process(contestant, threads, extra)
             stack.callback(process.close)
             processes.append(process)
+        for process in processes:
+            process.receive()
         yield processes
 
 

@@ -80,10 +80,10 @@ def test_a_worker_ends_with_the_process_that_started_it():
     program = textwrap.dedent(
         f"""
         import os, signal, contest
-        process = contest.Process(contest.fastscratch_contestant("numpy"), 1)
-        process.ask(do="prepare", **{TASK})
-        process.send(do="time", calls=100_000)
-        os.kill(os.getpid(), signal.SIGKILL)
+        with contest.started([contest.fastscratch_contestant("numpy")], 1) as [process]:
+            process.ask(do="prepare", **{TASK})
+            process.send(do="time", calls=100_000)
+            os.kill(os.getpid(), signal.SIGKILL)
         """
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -95,8 +95,9 @@ def test_a_worker_ends_with_the_process_that_started_it():
 
 
 def test_a_backend_that_does_not_exist_is_refused():
-    with pytest.raises(EngineError, match="nix: ValueError: backend must be one of"):
-        contest.Process(contest.fastscratch_contestant("nix"), 1)
+    refused = pytest.raises(EngineError, match="nix: ValueError: backend must be one of")
+    with refused, contest.started([contest.fastscratch_contestant("nix")], 1):
+        pass
 
 
 def compare(got, wanted, tolerance=contest.TOLERANCE):
