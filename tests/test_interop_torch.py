@@ -174,6 +174,13 @@ def test_the_twin_does_not_share_memory_and_keeps_the_mode_of_every_layer():
     assert (twin[1].eps, twin[1].momentum) == (1e-5, 0.1)
 
 
+def test_a_parameter_that_stays_as_it_is_wants_no_gradient():
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1), seed=0)
+    model[1].weight.lr_scale = 0
+    wants = {name: parameter.requires_grad for name, parameter in to_torch(model).named_parameters()}
+    assert wants == {"0.weight": True, "0.bias": True, "1.weight": False, "1.bias": True}
+
+
 def test_images_change_their_axes_and_others_do_not():
     x = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
     tensor = images_to_torch(x)

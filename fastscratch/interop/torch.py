@@ -190,8 +190,9 @@ def to_torch(model: nn.Module, channels: int | None = None) -> torch.nn.Module:
     Returns
     -------
     torch.nn.Module
-        On the CPU, of the model's dtype. It takes images as (N, C, H, W) and has the same keys in its
-        ``state_dict()``. Activations between Flatten and the dense layer after it run over C, H, W.
+        On the CPU, of the model's dtype, every layer in the mode that it has here. It takes images as (N, C, H, W) and
+        has the same keys in its ``state_dict()``. A parameter whose `lr_scale` is 0 wants no gradient; other scales are
+        for an optimizer's groups. Activations between Flatten and the dense layer after it run over C, H, W.
 
     Raises
     ------
@@ -217,6 +218,9 @@ def to_torch(model: nn.Module, channels: int | None = None) -> torch.nn.Module:
     twin = _build(model)
     dtype = next((tensor.dtype for tensor in state.values() if tensor.is_floating_point()), torch.float32)
     twin.to(dtype).load_state_dict(state)
+    for parameter in model.parameters():
+        if parameter.lr_scale == 0:
+            twin.get_parameter(parameter.name).requires_grad_(False)
     return twin
 
 
