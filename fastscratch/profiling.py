@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastscratch.nn import Conv2d, Linear, Module, PatchWhitening, Sequential
+from fastscratch.nn import Module, PatchWhitening, Sequential
 from fastscratch.nn.checks import check_size
 from fastscratch.nn.module import mode
 
@@ -129,7 +129,8 @@ def _summary(name: str, layer: Module, clock: _Clock) -> LayerTime:
     n, *one_image = clock.batch_shape
     flops = n * layer.flops(tuple(one_image))
     sizes = [parameter.size for parameter in layer.parameters()]
-    is_product = isinstance(layer, Conv2d | Linear | PatchWhitening)
+    matrices = (len(parameter.shape) > 1 for parameter in layer.parameters())
+    is_product = isinstance(layer, PatchWhitening) or any(matrices)  # whose filters are no parameter
     return LayerTime(
         name=name,
         layer=repr(layer),

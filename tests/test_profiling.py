@@ -82,3 +82,16 @@ def test_table_of_the_command():
     assert out.count("Linear") == 2
     assert "images a second" in out
     assert "\x1b" not in out
+
+
+def test_what_multiplies_has_a_rate_whether_its_filters_are_trained_or_not():
+    class Own(nn.Linear):
+        """A layer of a user's own."""
+
+    model = nn.Sequential(nn.PatchWhitening(3, 2), nn.ReLU(), nn.Flatten(), Own(24 * 49, 5), seed=0)
+    images = np.random.default_rng(0).standard_normal((16, 8, 8, 3), dtype=np.float32)
+    model.adapt(images)
+    whitening, relu, _, own = profile(model, images, repeats=2)
+    assert whitening.backward_flops > 0
+    assert own.backward_flops > 0
+    assert relu.backward_flops == 0
