@@ -79,7 +79,7 @@ def _pictures(folder: Path) -> list[Path]:
     files = sorted(
         entry
         for entry in folder.iterdir()
-        # A link that leads nowhere is none of the others: it is read, and so named in the error.
+        # Not `is_file`: a link that leads nowhere is read, too, and named in the error.
         if entry.suffix.lower() in SUFFIXES and not entry.is_dir() and not entry.name.startswith(".")
     )
     if not files:
