@@ -12,6 +12,7 @@ but memory.
 
 from cython.parallel cimport parallel, prange
 
+from fastscratch_kernels._tasks cimport next_task, share_out, tile_share
 from fastscratch_kernels._tiles cimport *
 
 import numpy as np
@@ -20,7 +21,7 @@ from ._threads import get_num_threads
 
 cdef enum:
     # Slots of scratch memory: the calling thread's, and each worker's.
-    TABLES, SUMS, IMAGES, IMAGE
+    TABLES, SUMS, IMAGES, IMAGE, SHARES
     IMAGE_CHUNKS = 16   # runs of images that have sums of their own
 
 
@@ -39,8 +40,9 @@ cdef int _conv2d(const Geometry *g, const real *x, const real *w, const real *b,
     cdef real *bias = <real *> t.scratch(SUMS, g.C * sizeof(real))
     cdef real *padded = NULL
     cdef const real *xn
+    cdef tile_share *shares
     cdef unsigned long state = 0
-    cdef int failed = 0
+    cdef int worker, failed = 0
     cdef int *failure = &failed
     if p.pix == NULL or bias == NULL:
         no_memory()
@@ -48,22 +50,27 @@ cdef int _conv2d(const Geometry *g, const real *x, const real *w, const real *b,
         memset(bias, 0, g.C * sizeof(real))
     else:
         memcpy(bias, b, g.C * sizeof(real))
+    shares = share_out(t, SHARES, g.N * parts, threads)
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         if border:
             padded = <real *> t.scratch(IMAGE, g.HP * g.WP * g.C * sizeof(real))
             if padded == NULL:
                 failure[0] = 1
-        for q in prange(g.N * parts, schedule="dynamic"):
-            n, c = q // parts, q % parts * length
-            xn = x + n * image
-            if failure[0]:
-                continue
-            if border:
-                pad_image(g, xn, padded)
-                xn = <const real *> padded
-            depthwise(t, xn + c, &p, w + c, <const real *> bias + c, g.C, min(length, g.C - c),
-                      y + n * g.OH * g.OW * g.C + c)
+        for worker in prange(threads, schedule="static"):
+            while True:
+                q = next_task(shares, threads, worker)
+                if q < 0:
+                    break
+                n, c = q // parts, q % parts * length
+                xn = x + n * image
+                if failure[0]:
+                    continue
+                if border:
+                    pad_image(g, xn, padded)
+                    xn = <const real *> padded
+                depthwise(t, xn + c, &p, w + c, <const real *> bias + c, g.C, min(length, g.C - c),
+                          y + n * g.OH * g.OW * g.C + c)
         t.restore_denormals(state)
     return no_memory() if failed else 0
 
@@ -76,30 +83,36 @@ cdef int _input_gradient(const Geometry *g, const real *dy, const real *w, real 
     cdef tile_patches p = plain_patches(t, g, TABLES)
     cdef real *padded = NULL
     cdef real *to
+    cdef tile_share *shares
     cdef unsigned long state = 0
-    cdef int failed = 0
+    cdef int worker, failed = 0
     cdef int *failure = &failed
     if p.pix == NULL:
         no_memory()
+    shares = share_out(t, SHARES, g.N * parts, threads)
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         if border:
             padded = <real *> t.scratch(IMAGE, pixels * g.C * sizeof(real))
             if padded == NULL:
                 failure[0] = 1
-        for q in prange(g.N * parts, schedule="dynamic"):
-            n, c = q // parts, q % parts * length
-            count = min(length, g.C - c)
-            if failure[0]:
-                continue
-            to = (padded if border else dx + n * pixels * g.C) + c
-            for i in range(pixels):
-                memset(to + i * g.C, 0, count * sizeof(real))
-            depthwise_back(t, dy + n * g.OH * g.OW * g.C + c, &p, w + c, g.C, count, to)
-            if border:
-                for i in range(g.H * g.W):
-                    memcpy(dx + (n * g.H * g.W + i) * g.C + c,
-                           to + ((i // g.W + g.ph) * g.WP + i % g.W + g.pw) * g.C, count * sizeof(real))
+        for worker in prange(threads, schedule="static"):
+            while True:
+                q = next_task(shares, threads, worker)
+                if q < 0:
+                    break
+                n, c = q // parts, q % parts * length
+                count = min(length, g.C - c)
+                if failure[0]:
+                    continue
+                to = (padded if border else dx + n * pixels * g.C) + c
+                for i in range(pixels):
+                    memset(to + i * g.C, 0, count * sizeof(real))
+                depthwise_back(t, dy + n * g.OH * g.OW * g.C + c, &p, w + c, g.C, count, to)
+                if border:
+                    for i in range(g.H * g.W):
+                        memcpy(dx + (n * g.H * g.W + i) * g.C + c,
+                               to + ((i // g.W + g.ph) * g.WP + i % g.W + g.pw) * g.C, count * sizeof(real))
         t.restore_denormals(state)
     return no_memory() if failed else 0
 
@@ -112,23 +125,30 @@ cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real
     cdef Py_ssize_t size = g.KH * g.KW * g.C, pixels = g.OH * g.OW, image = g.HP * g.WP * g.C, q, n, c, chunk, s, count
     cdef tile_patches p = plain_patches(t, g, TABLES)
     cdef real *to
+    cdef tile_share *shares
+    cdef int worker
     cdef unsigned long state = 0
     if p.pix == NULL:
         no_memory()
+    shares = share_out(t, SHARES, chunks * blocks, threads)
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         if padded != NULL:
             for n in prange(g.N, schedule="static"):
                 pad_image(g, x + n * g.H * g.W * g.C, padded + n * image)
-        for q in prange(chunks * blocks, schedule="dynamic"):
-            chunk, c = q // blocks, q % blocks * block
-            count = min(block, g.C - c)
-            to = partial + chunk * size + c
-            for s in range(g.KH * g.KW):
-                memset(to + s * g.C, 0, count * sizeof(real))
-            for n in range(g.N * chunk // chunks, g.N * (chunk + 1) // chunks):
-                depthwise_sums(t, (x if padded == NULL else padded) + n * image + c, &p, dy + n * pixels * g.C + c,
-                               g.C, count, to)
+        for worker in prange(threads, schedule="static"):
+            while True:
+                q = next_task(shares, threads, worker)
+                if q < 0:
+                    break
+                chunk, c = q // blocks, q % blocks * block
+                count = min(block, g.C - c)
+                to = partial + chunk * size + c
+                for s in range(g.KH * g.KW):
+                    memset(to + s * g.C, 0, count * sizeof(real))
+                for n in range(g.N * chunk // chunks, g.N * (chunk + 1) // chunks):
+                    depthwise_sums(t, (x if padded == NULL else padded) + n * image + c, &p, dy + n * pixels * g.C + c,
+                                   g.C, count, to)
         if db != NULL:
             for n in prange(g.N, schedule="static"):
                 column_sums(t, dy + n * pixels * g.C, pixels, g.C, g.C, sums + n * g.C)

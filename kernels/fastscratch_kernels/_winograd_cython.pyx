@@ -10,6 +10,7 @@ Raw functions: they fill their caller's arrays and check nothing but memory.
 
 from cython.parallel cimport parallel, prange
 
+from fastscratch_kernels._tasks cimport next_task, share_out, tile_share
 from fastscratch_kernels._tiles cimport *
 
 from ._threads import get_num_threads
@@ -18,7 +19,7 @@ FORMS = {"F(2x2,3x3)": TILE_F2K3, "F(4x4,3x3)": TILE_F4K3, "F(2x2,5x5)": TILE_F2
 
 cdef enum:
     # Slots of scratch memory: the calling thread's, and each worker's.
-    FILTERS, ZEROS, SUMS, SHARED, INPUTS, PRODUCTS, TABLES
+    FILTERS, ZEROS, SUMS, SHARED, INPUTS, PRODUCTS, TABLES, SHARES
     SPREAD = 16  # numbers between positions beyond what they hold: at multiples of 4096 bytes few of them fit a cache
 
 cdef Py_ssize_t TILES_BYTES = 256 << 10   # of transformed inputs that stay in a second-level cache
@@ -49,8 +50,9 @@ cdef int _forward(tile_winograd *s, Py_ssize_t N, const real *x, const real *w, 
     cdef Py_ssize_t tiles = N * s.TH * s.TW, P = positions(s.form), unit = tile_pixels(y), units, most, parts, q, first
     cdef real *v = NULL
     cdef real *m = NULL
+    cdef tile_share *shares
     cdef unsigned long state = 0
-    cdef int failed = 0
+    cdef int worker, failed = 0
     cdef int *failure = &failed
     # Products are made of `unit` tiles at a time: parts of whole units leave no smaller ones that pay less.
     unit = unit if tiles >= 4 * threads * unit else 1
@@ -64,19 +66,24 @@ cdef int _forward(tile_winograd *s, Py_ssize_t N, const real *x, const real *w, 
     memset(bias, 0, FP * sizeof(real))
     if b != NULL:
         memcpy(bias, b, s.F * sizeof(real))
+    shares = share_out(t, SHARES, parts, threads)
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         v = <real *> t.scratch(INPUTS, P * s.vstep * sizeof(real))
         m = <real *> t.scratch(PRODUCTS, P * s.mstep * sizeof(real))
         for q in prange(FP // V, schedule="static"):
             winograd_filters(t, s, w, turn, q * V, u)
-        for q in prange(parts, schedule="dynamic"):
-            if v == NULL or m == NULL:
-                failure[0] = 1
-                continue
-            first = units * q // parts * unit
-            winograd_forward(t, s, x, <const real *> u, <const real *> bias, first,
-                             min(tiles, units * (q + 1) // parts * unit) - first, v, m, y, argmax)
+        for worker in prange(threads, schedule="static"):
+            while True:
+                q = next_task(shares, threads, worker)
+                if q < 0:
+                    break
+                if v == NULL or m == NULL:
+                    failure[0] = 1
+                    continue
+                first = units * q // parts * unit
+                winograd_forward(t, s, x, <const real *> u, <const real *> bias, first,
+                                 min(tiles, units * (q + 1) // parts * unit) - first, v, m, y, argmax)
         t.restore_denormals(state)
     return no_memory() if failed else 0
 

@@ -9,6 +9,7 @@ Raw kernels: they fill their caller's arrays and check nothing.
 
 from cython.parallel cimport parallel, prange
 
+from fastscratch_kernels._tasks cimport next_task, share_out, tile_share
 from fastscratch_kernels._tiles cimport *
 
 from . import _depthwise_cython, _im2col_form, _winograd_cython
@@ -17,7 +18,7 @@ from .im2col_cython import col2im, im2col
 
 # Slots of scratch memory: the calling thread's, and each worker's.
 cdef enum:
-    WEIGHTS, TABLES, GRADIENT, IMAGES, IMAGE, BUFFER
+    WEIGHTS, TABLES, GRADIENT, IMAGES, IMAGE, BUFFER, SHARES
     SHORT = 48          # numbers of a patch that are few
     IMAGE_CHUNKS = 16   # partial sums of dW, where patches are short
     CACHED = 1 << 18    # bytes of images that a level-2 cache keeps beside the rest
@@ -47,8 +48,9 @@ cdef int _conv2d(const Geometry *g, const real *x, const real *w, const real *b,
     cdef real *buf = NULL
     cdef real *border = NULL
     cdef const real *xn
+    cdef tile_share *shares
     cdef unsigned long state = 0
-    cdef int failed = 0
+    cdef int worker, failed = 0
     cdef int *failure = &failed
     if packed == NULL or p.pix == NULL:
         no_memory()
@@ -57,6 +59,7 @@ cdef int _conv2d(const Geometry *g, const real *x, const real *w, const real *b,
     if b != NULL:
         for group in range(g.groups):
             memcpy(bias + group * FP, b + group * g.FG, g.FG * sizeof(real))
+    shares = share_out(t, SHARES, g.N * parts, threads)
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         buf = <real *> t.scratch(BUFFER, buffer_size(out) * sizeof(real))
@@ -66,19 +69,23 @@ cdef int _conv2d(const Geometry *g, const real *x, const real *w, const real *b,
             failure[0] = 1
         for q in prange(g.groups * FP // block, schedule="static"):
             pack_block(g, w, q, packed)
-        for q in prange(g.N * parts, schedule="dynamic"):
-            n, f = q // parts, q % parts * length
-            count = min(length, g.FG - f)
-            xn = x + n * image
-            if failure[0]:
-                continue
-            if padded != image:
-                pad_image(g, xn, border)
-                xn = <const real *> border
-            for group in range(g.groups):
-                conv(t, xn + group * g.CG, &p, <const real *> packed + (group * FP + f) * g.K,
-                     <const real *> bias + group * FP + f, count, buf,
-                     out + n * pixels * g.F + group * g.FG + f, g.F)
+        for worker in prange(threads, schedule="static"):
+            while True:
+                q = next_task(shares, threads, worker)
+                if q < 0:
+                    break
+                n, f = q // parts, q % parts * length
+                count = min(length, g.FG - f)
+                xn = x + n * image
+                if failure[0]:
+                    continue
+                if padded != image:
+                    pad_image(g, xn, border)
+                    xn = <const real *> border
+                for group in range(g.groups):
+                    conv(t, xn + group * g.CG, &p, <const real *> packed + (group * FP + f) * g.K,
+                         <const real *> bias + group * FP + f, count, buf,
+                         out + n * pixels * g.F + group * g.FG + f, g.F)
         t.restore_denormals(state)
     return no_memory() if failed else 0
 
@@ -96,14 +103,16 @@ cdef int _input_gradient(const Geometry *g, const real *dy, const real *w, real 
     cdef real *dxp
     cdef real *border = NULL
     cdef bint direct = channels == g.C and g.HP == g.H and g.WP == g.W
+    cdef tile_share *shares
     cdef unsigned long state = 0
-    cdef int failed = 0
+    cdef int worker, failed = 0
     cdef int *failure = &failed
     if pix == NULL or wt == NULL:
         no_memory()
     fill_pixels(g, channels, pix)
     if direct and g.groups == 1:
         parts, length = _parts(g, threads, CP, block)
+    shares = share_out(t, SHARES, g.N * parts, threads)
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         if not direct:
@@ -118,30 +127,34 @@ cdef int _input_gradient(const Geometry *g, const real *dy, const real *w, real 
             if count < block:
                 memset(to, 0, g.FG * block * sizeof(real))
             transpose(t, w + (k * g.CG + c) * g.F + group * g.FG, g.F, count, g.FG, to, block)
-        for q in prange(g.N * parts, schedule="dynamic"):
-            n, first = q // parts, q % parts * length
-            count = min(length, CP - first)
-            dxp = dx + n * image if direct else border
-            if failure[0]:
-                continue
-            if parts == 1:
-                memset(dxp, 0, image * sizeof(real))
-            else:
-                for i in range(g.H * g.W):
-                    memset(dxp + i * g.C + first, 0, count * sizeof(real))
-            for group in range(g.groups):
-                for k in range(taps):
-                    for b in range(first // block, (first + count) // block):
-                        c = b * block
-                        scatter(t, dy + n * pixels * g.F + group * g.FG, g.F, g.FG,
-                                <const real *> wt + ((group * taps + k) * CP + c) * g.FG, pix, pixels,
-                                dxp + (k // g.KW * g.dh * g.WP + k % g.KW * g.dw) * channels + group * CP + c)
-            if not direct:
-                for i in range(g.H * g.W):
-                    for group in range(g.groups):
-                        memcpy(dx + (n * g.H * g.W + i) * g.C + group * g.CG,
-                               dxp + ((i // g.W + g.ph) * g.WP + i % g.W + g.pw) * channels + group * CP,
-                               g.CG * sizeof(real))
+        for worker in prange(threads, schedule="static"):
+            while True:
+                q = next_task(shares, threads, worker)
+                if q < 0:
+                    break
+                n, first = q // parts, q % parts * length
+                count = min(length, CP - first)
+                dxp = dx + n * image if direct else border
+                if failure[0]:
+                    continue
+                if parts == 1:
+                    memset(dxp, 0, image * sizeof(real))
+                else:
+                    for i in range(g.H * g.W):
+                        memset(dxp + i * g.C + first, 0, count * sizeof(real))
+                for group in range(g.groups):
+                    for k in range(taps):
+                        for b in range(first // block, (first + count) // block):
+                            c = b * block
+                            scatter(t, dy + n * pixels * g.F + group * g.FG, g.F, g.FG,
+                                    <const real *> wt + ((group * taps + k) * CP + c) * g.FG, pix, pixels,
+                                    dxp + (k // g.KW * g.dh * g.WP + k % g.KW * g.dw) * channels + group * CP + c)
+                if not direct:
+                    for i in range(g.H * g.W):
+                        for group in range(g.groups):
+                            memcpy(dx + (n * g.H * g.W + i) * g.C + group * g.CG,
+                                   dxp + ((i // g.W + g.ph) * g.WP + i % g.W + g.pw) * channels + group * CP,
+                                   g.CG * sizeof(real))
         t.restore_denormals(state)
     return no_memory() if failed else 0
 
@@ -171,10 +184,13 @@ cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real
     cdef Py_ssize_t tasks = tiles if images >= g.N else min(tiles, TASKS * threads)
     cdef tile_patches p = plain_patches(t, g, TABLES), segment = p
     cdef real *to
+    cdef tile_share *shares
+    cdef int worker
     cdef unsigned long state = 0
     if p.pix == NULL:
         no_memory()
     segment.nseg = 1
+    shares = share_out(t, SHARES, tasks, threads)
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         for q in prange(g.groups * blocks * g.N, schedule="static"):
@@ -182,21 +198,25 @@ cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real
             group, f = b // blocks, b % blocks * block
             count = min(block, g.FG - f)
             pack(t, dy + n * pixels * g.F + group * g.FG + f, g.F, pixels, count, dyp + q * lddy)
-        for q in prange(tasks, schedule="dynamic"):
-            for chunk in range((g.N + images - 1) // images):
-                n = chunk * images
-                for tile in range(tiles * q // tasks, tiles * (q + 1) // tasks):
-                    run = tile // blocks  # of rows: the filters of one after the other, as they read the same of x
-                    group, s, at = run // (g.nseg * pieces), run // pieces % g.nseg, run % pieces * piecelen
-                    b = group * blocks + tile % blocks
-                    rows = min(piecelen, g.seglen - at)
-                    k = s * g.seglen + at
-                    to = dw + k * g.F + b * block if whole else dwp + (b * g.K + k) * block
-                    if n == 0:
-                        for i in range(rows):
-                            memset(to + i * ldw, 0, block * sizeof(real))
-                    filter_sums(t, x + n * ldx + p.seg[s] + group * g.CG + at, ldx, &segment, rows,
-                                dyp + (b * g.N + n) * lddy, lddy, block, min(images, g.N - n), to, ldw)
+        for worker in prange(threads, schedule="static"):
+            while True:
+                q = next_task(shares, threads, worker)
+                if q < 0:
+                    break
+                for chunk in range((g.N + images - 1) // images):
+                    n = chunk * images
+                    for tile in range(tiles * q // tasks, tiles * (q + 1) // tasks):
+                        run = tile // blocks  # of rows: the filters of one after the other, as they read the same of x
+                        group, s, at = run // (g.nseg * pieces), run // pieces % g.nseg, run % pieces * piecelen
+                        b = group * blocks + tile % blocks
+                        rows = min(piecelen, g.seglen - at)
+                        k = s * g.seglen + at
+                        to = dw + k * g.F + b * block if whole else dwp + (b * g.K + k) * block
+                        if n == 0:
+                            for i in range(rows):
+                                memset(to + i * ldw, 0, block * sizeof(real))
+                        filter_sums(t, x + n * ldx + p.seg[s] + group * g.CG + at, ldx, &segment, rows,
+                                    dyp + (b * g.N + n) * lddy, lddy, block, min(images, g.N - n), to, ldw)
         if not whole:
             for b in prange(g.groups * blocks, schedule="static"):
                 group, f = b // blocks, b % blocks * block
@@ -222,20 +242,27 @@ cdef int _short_filter_gradient(const Geometry *g, const real *x, const real *dy
     cdef Py_ssize_t q, n, f
     cdef tile_patches p = plain_patches(t, g, TABLES)
     cdef const real *gradient
+    cdef tile_share *shares
+    cdef int worker
     cdef unsigned long state = 0
     if p.pix == NULL:
         no_memory()
+    shares = share_out(t, SHARES, chunks, threads)
     with parallel(num_threads=threads):
         state = t.flush_denormals()
-        for q in prange(chunks, schedule="dynamic"):
-            memset(partial + q * size, 0, size * sizeof(real))
-            for n in range(g.N * q // chunks, g.N * (q + 1) // chunks):
-                gradient = dy + n * pixels * g.F
-                for f in range(g.F // block):
-                    filter_sums(t, x + n * image, 0, &p, g.seglen, gradient + f * block, 0, g.F, 1,
-                                partial + q * size + f * block, g.F)
-                if db != NULL:
-                    column_sums(t, gradient, pixels, g.F, g.F, sums + n * g.F)
+        for worker in prange(threads, schedule="static"):
+            while True:
+                q = next_task(shares, threads, worker)
+                if q < 0:
+                    break
+                memset(partial + q * size, 0, size * sizeof(real))
+                for n in range(g.N * q // chunks, g.N * (q + 1) // chunks):
+                    gradient = dy + n * pixels * g.F
+                    for f in range(g.F // block):
+                        filter_sums(t, x + n * image, 0, &p, g.seglen, gradient + f * block, 0, g.F, 1,
+                                    partial + q * size + f * block, g.F)
+                    if db != NULL:
+                        column_sums(t, gradient, pixels, g.F, g.F, sums + n * g.F)
         t.restore_denormals(state)
     add_images(partial, chunks, size, dw)
     if db != NULL:

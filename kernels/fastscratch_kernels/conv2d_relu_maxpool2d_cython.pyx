@@ -17,6 +17,7 @@ Raw kernels: they fill their caller's arrays and check nothing.
 from cython.parallel cimport parallel, prange
 
 from fastscratch_kernels._sparse cimport lists_by_filter, lists_by_pixel
+from fastscratch_kernels._tasks cimport next_task, share_out, tile_share
 from fastscratch_kernels._tiles cimport *
 
 import numpy as np
@@ -30,7 +31,7 @@ from .shapes import conv2d_shape, largest_image, lie_side_by_side
 
 cdef enum:
     # Slots of scratch memory.
-    WEIGHTS, TABLES, ROWS, PARTIAL, IMAGE, BUFFER, ENTRIES
+    WEIGHTS, TABLES, ROWS, PARTIAL, IMAGE, BUFFER, ENTRIES, SHARES
     FILTERS = 16        # that a thread goes through an image for: their lists of live gradients fit into L1
     IMAGE_CHUNKS = 16   # partial sums of dW, where threads do not own filters
     LONGEST_SUM = 4096  # numbers of db that are added up in a row
@@ -87,8 +88,9 @@ cdef int _forward(const Geometry *g, const tile_patches *p, const real *x, const
     cdef real *bias = packed + g.groups * FP * g.K
     cdef real *buf = NULL
     cdef const real *xn
+    cdef tile_share *shares
     cdef unsigned long state = 0
-    cdef int failed = 0
+    cdef int worker, failed = 0
     cdef int *failure = &failed
     if packed == NULL or p.pix == NULL:
         no_memory()
@@ -96,22 +98,27 @@ cdef int _forward(const Geometry *g, const tile_patches *p, const real *x, const
     if b != NULL:
         for group in range(g.groups):
             memcpy(bias + group * FP, b + group * g.FG, g.FG * sizeof(real))
+    shares = share_out(t, SHARES, g.N * parts, threads)
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         buf = <real *> t.scratch(BUFFER, max(buffer_size(out), p.window * block) * sizeof(real))
         for q in prange(g.groups * FP // block, schedule="static"):
             pack_block(g, w, q, packed)
-        for q in prange(g.N * parts, schedule="dynamic"):
-            n, first = q // parts, windows * (q % parts) // parts
-            xn = _image(t, g, x + n * g.H * g.W * g.C, False)
-            if buf == NULL or xn == NULL:
-                failure[0] = 1
-                continue
-            for group in range(g.groups):
-                at = (n * windows + first) * g.F + group * g.FG
-                _pool_windows(t, p, first, windows * (q % parts + 1) // parts, xn + group * g.CG,
-                              <const real *> packed + group * FP * g.K, <const real *> bias + group * FP, g.FG, buf,
-                              out + at, argmax + at, g.F)
+        for worker in prange(threads, schedule="static"):
+            while True:
+                q = next_task(shares, threads, worker)
+                if q < 0:
+                    break
+                n, first = q // parts, windows * (q % parts) // parts
+                xn = _image(t, g, x + n * g.H * g.W * g.C, False)
+                if buf == NULL or xn == NULL:
+                    failure[0] = 1
+                    continue
+                for group in range(g.groups):
+                    at = (n * windows + first) * g.F + group * g.FG
+                    _pool_windows(t, p, first, windows * (q % parts + 1) // parts, xn + group * g.CG,
+                                  <const real *> packed + group * FP * g.K, <const real *> bias + group * FP, g.FG, buf,
+                                  out + at, argmax + at, g.F)
         t.restore_denormals(state)
     return no_memory() if failed else 0
 
@@ -131,40 +138,46 @@ cdef int _filter_gradient(const Geometry *g, const tile_patches *p, const real *
     cdef int32_t *at
     cdef real *value
     cdef const real *xn
+    cdef tile_share *shares
     cdef unsigned long state = 0
-    cdef int failed = 0
+    cdef int worker, failed = 0
     cdef int *failure = &failed
+    shares = share_out(t, SHARES, blocks, threads)
     with parallel(num_threads=threads):
         state = t.flush_denormals()
-        for q in prange(blocks, schedule="dynamic"):
-            f0 = q * FILTERS
-            f1 = min(f0 + FILTERS, g.F)
-            value = <real *> t.scratch(ENTRIES, FILTERS * (windows * (sizeof(real) + 4) + 4))
-            if value == NULL:
-                failure[0] = 1
-                continue
-            at = <int32_t *> (value + FILTERS * windows)
-            count = at + FILTERS * windows
-            memset(dwt + f0 * g.K, 0, (f1 - f0) * g.K * sizeof(real))
-            memset(total + f0, 0, (f1 - f0) * sizeof(real))
-            for n in range(g.N):
-                xn = x + n * g.HP * g.WP * g.C
-                if n % images == 0:
-                    memset(sums + f0, 0, (f1 - f0) * sizeof(real))
-                lists_by_filter(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, f0, f1, count, at, value,
-                                sums + f0)
-                if (n + 1) % images == 0 or n + 1 == g.N:
-                    for f in range(f0, f1):
-                        total[f] += sums[f]
-                for s in range(p.nseg):
-                    for j in range(pieces):
-                        a = vectors * j // pieces
-                        k = a * vector_size(dw)
-                        for f in range(f1 - f0):
-                            gather(t, xn + p.seg[s] + k, 1, at + f * windows, value + f * windows, count[f],
-                                   vectors * (j + 1) // pieces - a, dwt + (f0 + f) * g.K + s * g.seglen + k)
-            # (F, K) -> (K, F)
-            transpose(t, <const real *> dwt + f0 * g.K, g.K, f1 - f0, g.K, dw + f0, g.F)
+        for worker in prange(threads, schedule="static"):
+            while True:
+                q = next_task(shares, threads, worker)
+                if q < 0:
+                    break
+                f0 = q * FILTERS
+                f1 = min(f0 + FILTERS, g.F)
+                value = <real *> t.scratch(ENTRIES, FILTERS * (windows * (sizeof(real) + 4) + 4))
+                if value == NULL:
+                    failure[0] = 1
+                    continue
+                at = <int32_t *> (value + FILTERS * windows)
+                count = at + FILTERS * windows
+                memset(dwt + f0 * g.K, 0, (f1 - f0) * g.K * sizeof(real))
+                memset(total + f0, 0, (f1 - f0) * sizeof(real))
+                for n in range(g.N):
+                    xn = x + n * g.HP * g.WP * g.C
+                    if n % images == 0:
+                        memset(sums + f0, 0, (f1 - f0) * sizeof(real))
+                    lists_by_filter(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, f0, f1, count, at,
+                                    value, sums + f0)
+                    if (n + 1) % images == 0 or n + 1 == g.N:
+                        for f in range(f0, f1):
+                            total[f] += sums[f]
+                    for s in range(p.nseg):
+                        for j in range(pieces):
+                            a = vectors * j // pieces
+                            k = a * vector_size(dw)
+                            for f in range(f1 - f0):
+                                gather(t, xn + p.seg[s] + k, 1, at + f * windows, value + f * windows, count[f],
+                                       vectors * (j + 1) // pieces - a, dwt + (f0 + f) * g.K + s * g.seglen + k)
+                # (F, K) -> (K, F)
+                transpose(t, <const real *> dwt + f0 * g.K, g.K, f1 - f0, g.K, dw + f0, g.F)
         t.restore_denormals(state)
     if db != NULL:
         memcpy(db, total, g.F * sizeof(real))
@@ -185,29 +198,35 @@ cdef int _filter_gradient_rows(const Geometry *g, const tile_patches *p, const r
     cdef real *zeros = NULL
     cdef real *sums
     cdef const real *xn
+    cdef tile_share *shares
     cdef unsigned long state = 0
-    cdef int failed = 0
+    cdef int worker, failed = 0
     cdef int *failure = &failed
+    shares = share_out(t, SHARES, chunks, threads)
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         zeros = <real *> t.scratch(ROWS, ((step * p.window + 1) * KP + 64) * sizeof(real))
         if zeros != NULL:
             memset(zeros, 0, KP * sizeof(real))
         rows = zeros + KP
-        for q in prange(chunks, schedule="dynamic"):
-            sums = partial + q * size
-            memset(sums, 0, size * sizeof(real))
-            for n in range(g.N * q // chunks, g.N * (q + 1) // chunks):
-                xn = _image(t, g, x + n * g.H * g.W * g.C, True)
-                if zeros == NULL or xn == NULL:
-                    failure[0] = 1
-                    continue
-                for i in range((windows + step - 1) // step):
-                    w0 = i * step
-                    w1 = min(w0 + step, windows)
-                    write_patches(t, xn, p, w0 * p.window, w1 * p.window, KP, rows)
-                    pooled(t, <const real *> rows, p.window, KP, <const real *> zeros, dy + (n * windows + w0) * g.F,
-                           argmax + (n * windows + w0) * g.F, g.F, w1 - w0, sums)
+        for worker in prange(threads, schedule="static"):
+            while True:
+                q = next_task(shares, threads, worker)
+                if q < 0:
+                    break
+                sums = partial + q * size
+                memset(sums, 0, size * sizeof(real))
+                for n in range(g.N * q // chunks, g.N * (q + 1) // chunks):
+                    xn = _image(t, g, x + n * g.H * g.W * g.C, True)
+                    if zeros == NULL or xn == NULL:
+                        failure[0] = 1
+                        continue
+                    for i in range((windows + step - 1) // step):
+                        w0 = i * step
+                        w1 = min(w0 + step, windows)
+                        write_patches(t, xn, p, w0 * p.window, w1 * p.window, KP, rows)
+                        pooled(t, <const real *> rows, p.window, KP, <const real *> zeros,
+                               dy + (n * windows + w0) * g.F, argmax + (n * windows + w0) * g.F, g.F, w1 - w0, sums)
         t.restore_denormals(state)
     for q in range(1, chunks):
         for i in range(size):
@@ -251,11 +270,13 @@ cdef int _input_gradient(const Geometry *g, const tile_patches *p, const real *d
     cdef real *value = NULL
     cdef real *dxp
     cdef bint direct = g.HP == g.H and g.WP == g.W
+    cdef tile_share *shares
     cdef unsigned long state = 0
-    cdef int failed = 0
+    cdef int worker, failed = 0
     cdef int *failure = &failed
     if wt == NULL:
         no_memory()
+    shares = share_out(t, SHARES, g.N, threads)
     with parallel(num_threads=threads):
         state = t.flush_denormals()
         for q in prange(p.nseg * pieces, schedule="static"):
@@ -267,18 +288,22 @@ cdef int _input_gradient(const Geometry *g, const tile_patches *p, const real *d
         value = <real *> t.scratch(ENTRIES, windows * g.F * (sizeof(real) + 4) + (p.npix + 1) * 4)
         at = <int32_t *> (value + windows * g.F)
         begin = at + windows * g.F
-        for n in prange(g.N, schedule="dynamic"):
-            dxp = dx + n * image if direct else <real *> t.scratch(IMAGE, image * sizeof(real))
-            if value == NULL or dxp == NULL:
-                failure[0] = 1
-                continue
-            memset(dxp, 0, image * sizeof(real))
-            lists_by_pixel(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, begin, at, value)
-            _add_patches(t, g, p, <const real *> wt, pieces, begin, at, value, dxp)
-            if not direct:
-                for i in range(g.H):
-                    memcpy(dx + (n * g.H + i) * g.W * g.C, dxp + ((i + g.ph) * g.WP + g.pw) * g.C,
-                           g.W * g.C * sizeof(real))
+        for worker in prange(threads, schedule="static"):
+            while True:
+                n = next_task(shares, threads, worker)
+                if n < 0:
+                    break
+                dxp = dx + n * image if direct else <real *> t.scratch(IMAGE, image * sizeof(real))
+                if value == NULL or dxp == NULL:
+                    failure[0] = 1
+                    continue
+                memset(dxp, 0, image * sizeof(real))
+                lists_by_pixel(p, dy + n * windows * g.F, argmax + n * windows * g.F, g.F, begin, at, value)
+                _add_patches(t, g, p, <const real *> wt, pieces, begin, at, value, dxp)
+                if not direct:
+                    for i in range(g.H):
+                        memcpy(dx + (n * g.H + i) * g.W * g.C, dxp + ((i + g.ph) * g.WP + g.pw) * g.C,
+                               g.W * g.C * sizeof(real))
         t.restore_denormals(state)
     return no_memory() if failed else 0
 

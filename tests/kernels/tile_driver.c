@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "tile.h"
+#include "tile_tasks.h"
 
 #define GUARD 64 /* numbers before and behind every output that must stay as they are */
 
@@ -130,6 +131,30 @@ static void check_denormals(const struct tile_table *t) {
 #endif
 }
 
+/* Threads one after the other: the first comes to a few tasks of its own, the last has to take over what is left. */
+static void check_tasks(ptrdiff_t tasks, int threads, int absent) {
+    struct tile_share shares[8];
+    ptrdiff_t left = tasks, taken[32] = {0}, task;
+    now = "tile_next_task";
+    tile_share_out(shares, tasks, threads);
+    for (int thread = 0; thread < threads - absent; thread++) {
+        const ptrdiff_t first = tasks * thread / threads, end = tasks * (thread + 1) / threads;
+        for (ptrdiff_t i = first; i < end - (thread == 0); i++, left--) {
+            task = tile_next_task(shares, threads, thread);
+            expect(task == i, "task of a thread's own", i);
+            taken[i]++;
+        }
+    }
+    while ((task = tile_next_task(shares, threads, threads - absent - 1)) >= 0) {
+        expect(task < tasks && left-- > 0, "task taken over", task);
+        if (task < tasks) taken[task]++;
+    }
+    for (ptrdiff_t i = 0; i < tasks; i++) expect(taken[i] == 1, "number of times that it was done, of task", i);
+    for (int thread = 0; thread < threads; thread++)
+        expect(tile_next_task(shares, threads, thread) == -1, "task where none is left", thread);
+    cases++;
+}
+
 int main(int argc, char **argv) {
     static const char *const isas[] = {"avx512", "avx2", "baseline"};
     int found = 0;
@@ -144,6 +169,9 @@ int main(int argc, char **argv) {
         run_checks_f64(&t->f64);
         printf("%s: %td comparisons\n", t->isa, cases);
     }
+    for (ptrdiff_t tasks = 0; tasks < 32; tasks++)
+        for (int threads = 1; threads <= 8; threads++)
+            for (int absent = 0; absent < threads; absent++) check_tasks(tasks, threads, absent);
     now = "tile_select";
     expect(found > 0, "answer: no instruction set", 0);
     expect(tile_select("") == NULL, "answer to no name", 0);
