@@ -85,7 +85,7 @@ class TorchEngine:
         """Return forward passes in evaluation mode: gather a batch, forward."""
         model, images, _, indices = self._network(network, count)
         model.eval()
-        run = torch.compile(model) if self.compiled else model
+        run = torch.compile(model, options={"freezing": True}) if self.compiled else model  # weights become constants
         batches = Batches(count, batch)
 
         @torch.inference_mode()
