@@ -1,7 +1,8 @@
 """A small pool of threads for kernels that let go of the interpreter's lock.
 
 Work comes in chunks that depend on the shapes alone, never on the number of threads. Each chunk fills places of its
-own; so it makes no difference which thread takes it, and results are the same bits on any number of threads.
+own; so it makes no difference which thread takes it, nor how many are done in one call, and results are the same bits
+on any number of threads.
 """
 
 from __future__ import annotations
@@ -12,14 +13,24 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
+
+import numpy as np
 
 from ._denormals_numba import denormal_state, flush_denormals, restore_denormals
 from ._threads import threads_set
+from ._waiting_numba import Counter, count, count_and_wait, wait
 
-WORTH = 3e-4
-"""Seconds of work that are worth waking a thread: it has to be woken, and to get the interpreter's lock."""
+WORTH = 6e-5
+"""Seconds of work that are worth handing chunks to another thread, which is ready for them in a training's steps."""
+
+CALL = 2e-4
+"""Seconds of a call beside which its beginning and end count for little: no more chunks than that are done in one."""
+
+
+def _counter() -> Counter:
+    return np.zeros(1, dtype=np.int64)
 
 
 class _Job:
@@ -32,6 +43,8 @@ class _Job:
         self.chunks = -(-count // size)
         self._tickets = itertools.count()  # its `next` is atomic
         self.finished: SimpleQueue[BaseException | None] = SimpleQueue()  # one entry a chunk of a helper
+        self.left = _counter()  # helpers that have put all their entries
+        self.call: Counter | None = None  # what to count when the caller begins
         self._came: list[None] = []  # one entry a helper: `append` is atomic
         self._went: list[None] = []
 
@@ -42,6 +55,10 @@ class _Job:
             self.work(helper=True)
         finally:
             self._went.append(None)
+
+    def wait(self) -> None:
+        """Wait for a little while until all helpers that have come are through."""
+        wait(self.left, len(self._came))
 
     def abandon(self) -> None:
         """Hand out no chunk any more, and return when no helper works on one."""
@@ -69,6 +86,8 @@ class _Job:
 
     def _work(self, helper: bool) -> int:
         done = 0
+        if not helper and self.call is not None:
+            count(self.call)
         while (ticket := next(self._tickets)) < self.chunks:
             start = ticket * self.size
             error: BaseException | None = None
@@ -88,18 +107,26 @@ class _Pace:
     """How fast the calling thread did some work when it last did it."""
 
     def __init__(self) -> None:
-        self._chunk: float | None = None  # seconds
+        self._item: float | None = None  # seconds
 
-    def worth(self, job: _Job) -> int:
-        """Return how many helpers a job is worth."""
-        return job.chunks if self._chunk is None else int(self._chunk * job.chunks / WORTH)
+    def worth(self, count: int) -> int:
+        """Return how many helpers so many items are worth."""
+        return count if self._item is None else int(self._item * count / WORTH)
+
+    def together(self, count: int, size: int, threads: int) -> int:
+        """Return how many items are done in one call: a chunk, or several that take little time."""
+        if self._item is None:
+            return size
+        share = -(-count // (size * threads))  # chunks of a thread
+        calls = max(1, round(self._item * size * share / CALL))
+        return -(-share // calls) * size
 
     def watch(self, job: _Job) -> int:
         """Do chunks in the calling thread until none is left; return how many."""
         started = time.perf_counter()
         done = job.work(helper=False)
         if done:
-            self._chunk = (time.perf_counter() - started) / done
+            self._item = max(1e-12, (time.perf_counter() - started) / (done * job.size))
         return done
 
 
@@ -112,12 +139,23 @@ def _pace(function: Callable[..., None], count: int, size: int) -> _Pace:
 class _Pool:
     def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
+        self._calls = _counter()  # for helpers
         self._helpers = 0
         self._lock = threading.Lock()
 
     def _serve(self) -> None:
+        left = _counter()
         while True:
-            self._jobs.get().help()
+            calls = int(self._calls[0])
+            try:
+                job = self._jobs.get_nowait()
+                count(left)
+            except Empty:
+                count_and_wait(left, self._calls, calls + 1)
+                job = self._jobs.get()
+            job.help()
+            left = job.left
+            del job  # which would keep the caller's arrays
 
     def _grow(self, helpers: int) -> None:
         with self._lock:
@@ -128,9 +166,12 @@ class _Pool:
     def run(self, job: _Job, helpers: int, pace: _Pace) -> None:
         self._grow(helpers)
         try:
+            job.call = self._calls
             for _ in range(helpers):
                 self._jobs.put(job)
             mine = pace.watch(job)
+            if mine < job.chunks:
+                job.wait()
             errors = [error for _ in range(job.chunks - mine) if (error := job.finished.get()) is not None]
         except BaseException:
             job.abandon()
@@ -153,12 +194,13 @@ if hasattr(os, "register_at_fork"):  # not on every system
 
 
 def run_chunks(function: Callable[..., None], count: int, size: int, *arguments: Any, flush: bool = True) -> None:
-    """Call ``function(*arguments, start, stop)`` for every chunk of `size` out of ``range(count)``.
+    """Call ``function(*arguments, start, stop)`` for all of ``range(count)``, chunks of `size` or runs of chunks.
 
     Parameters
     ----------
     function : callable
-        Lets go of the interpreter's lock, and writes nothing that two chunks share.
+        Lets go of the interpreter's lock, and writes nothing that two chunks share. What it writes is the same whether
+        it gets a chunk at a time or several.
     count, size : int
         How many items there are and how many make a chunk; both from the shapes alone.
     *arguments
@@ -170,18 +212,18 @@ def run_chunks(function: Callable[..., None], count: int, size: int, *arguments:
     Notes
     -----
     The calling thread works too, and does all by itself where there is one chunk or one thread, or where the work
-    took so little time before that no helper is worth waking (`WORTH`). An error of a chunk is raised here, and so is
-    what interrupts the calling thread, when no other thread touches the arrays any more.
+    took so little time before that it is not worth a helper (`WORTH`). Chunks that took little time before are done
+    several in a call (`CALL`): threads disturb each other where calls begin and end. An error of a chunk is raised
+    here, and so is what interrupts the calling thread, when no other thread touches the arrays any more.
     """
     if count <= 0:
         return
-    job = _Job(function, arguments, count, size, flush)
-    helpers = min(threads_set(), job.chunks) - 1
-    if helpers == 0:
-        job.work(helper=False)
-        return
     pace = _pace(function, count, size)
-    helpers = min(helpers, pace.worth(job))
+    helpers = min(threads_set(), -(-count // size)) - 1
+    if helpers > 0:
+        helpers = min(helpers, pace.worth(count))
+    job = _Job(function, arguments, count, pace.together(count, size, helpers + 1), flush)
+    helpers = min(helpers, job.chunks - 1)
     if helpers == 0:
         pace.watch(job)
     else:
@@ -191,6 +233,8 @@ def run_chunks(function: Callable[..., None], count: int, size: int, *arguments:
 def chunk_size(count: int, cost: int, least: int = 1 << 17, most_chunks: int = 64) -> int:
     """Return how many of `count` items make a chunk, where one item costs `cost` steps.
 
-    A chunk costs `least` steps, beside which the call that does it costs little; there are at most `most_chunks`.
+    A chunk costs some `least` steps, beside which the call that does it costs little; there are at most `most_chunks`,
+    all but as long as each other.
     """
-    return max(1, -(-least // max(1, cost)), -(-count // most_chunks))
+    size = max(1, -(-least // max(1, cost)), -(-count // most_chunks))
+    return -(-count // -(-count // size)) if count else size

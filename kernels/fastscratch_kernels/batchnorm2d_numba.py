@@ -43,24 +43,26 @@ def _floor(x: Array, relu: bool) -> Array:
 
 @compiled
 def _moments(x: Array, c: int, size: int, partial: Array, start: int, stop: int) -> None:
-    own = partial[start // size]  # mean, then squared distances from it
     run = np.empty(c, dtype=x.dtype)
-    own[:] = 0
     channels = np.uint64(c)
-    for first in range(start, stop, RUN):
-        run[:] = 0
-        for i in range(np.uint64(first), np.uint64(min(first + RUN, stop))):
-            for j in range(channels):
-                run[j] += x[i * channels + j]
-        own[0] += run
-    own[0] /= stop - start
-    for first in range(start, stop, RUN):
-        run[:] = 0
-        for i in range(np.uint64(first), np.uint64(min(first + RUN, stop))):
-            for j in range(channels):
-                distance = x[i * channels + j] - own[0, j]
-                run[j] += distance * distance
-        own[1] += run
+    for begin in range(start, stop, size):
+        end = min(begin + size, stop)
+        own = partial[begin // size]  # mean, then squared distances from it
+        own[:] = 0
+        for first in range(begin, end, RUN):
+            run[:] = 0
+            for i in range(np.uint64(first), np.uint64(min(first + RUN, end))):
+                for j in range(channels):
+                    run[j] += x[i * channels + j]
+            own[0] += run
+        own[0] /= end - begin
+        for first in range(begin, end, RUN):
+            run[:] = 0
+            for i in range(np.uint64(first), np.uint64(min(first + RUN, end))):
+                for j in range(channels):
+                    distance = x[i * channels + j] - own[0, j]
+                    run[j] += distance * distance
+            own[1] += run
 
 
 def channel_moments(x: Array, mean: Array, var: Array) -> None:
@@ -99,21 +101,23 @@ def batchnorm2d(
 def _gradient_sums(
     dy: Array, x: Array, c: int, constants: Array, floor: Array, size: int, partial: Array, start: int, stop: int
 ) -> None:
-    own = partial[start // size]  # of dy, and of dy times the centered x
     zero, least = dy.dtype.type(0), floor[0]
     run = np.empty((2, c), dtype=x.dtype)
-    own[:] = 0
     channels = np.uint64(c)
-    for first in range(start, stop, RUN):
-        run[:] = 0
-        for i in range(np.uint64(first), np.uint64(min(first + RUN, stop))):
-            for j in range(channels):
-                centered = x[i * channels + j] - constants[0, j]
-                upstream = dy[i * channels + j]
-                g = zero if centered * constants[1, j] + constants[2, j] <= least else upstream
-                run[0, j] += g
-                run[1, j] += g * centered
-        own += run
+    for begin in range(start, stop, size):
+        end = min(begin + size, stop)
+        own = partial[begin // size]  # of dy, and of dy times the centered x
+        own[:] = 0
+        for first in range(begin, end, RUN):
+            run[:] = 0
+            for i in range(np.uint64(first), np.uint64(min(first + RUN, end))):
+                for j in range(channels):
+                    centered = x[i * channels + j] - constants[0, j]
+                    upstream = dy[i * channels + j]
+                    g = zero if centered * constants[1, j] + constants[2, j] <= least else upstream
+                    run[0, j] += g
+                    run[1, j] += g * centered
+            own += run
 
 
 @compiled

@@ -79,28 +79,31 @@ def _conv2d_dx_images(
     columns: int,
     pixels: Array,
     positions: Array,
+    size: int,
     start: int,
     stop: int,
 ) -> None:
+    """Add the patches of the images of each chunk of `size`: from where one begins depends the order of the sums."""
     block = int(2 * lanes(dx))
     dx[start * image : stop * image] = 0
     row = np.zeros(1, dtype=np.uint64)
     dy_rows = np.empty(PIXELS, dtype=np.uint64)
     dx_rows = np.empty(PIXELS, dtype=np.uint64)
-    last = stop * len(pixels)
-    for first in range(start * len(pixels), last, PIXELS):
-        count = min(PIXELS, last - first)
-        tiled = round_up(count, TILE)
-        pixel_rows(pixels, image, first, last, dx_rows[:tiled])
-        for r in range(tiled):
-            dy_rows[r] = np.uint64(first + min(r, count - 1)) * np.uint64(f)
-        for position in range(len(positions)):
-            to = int(positions[position])
-            for at in range(0, columns, block):
-                panel = (position * columns + at) * f
-                multiply(
-                    dy, dy_rows[:tiled], row, f, panels, panel, zero, 0, True, dx, dx_rows[:tiled], to + at
-                )
+    for begin in range(start, stop, size):
+        last = min(begin + size, stop) * len(pixels)
+        for first in range(begin * len(pixels), last, PIXELS):
+            count = min(PIXELS, last - first)
+            tiled = round_up(count, TILE)
+            pixel_rows(pixels, image, first, last, dx_rows[:tiled])
+            for r in range(tiled):
+                dy_rows[r] = np.uint64(first + min(r, count - 1)) * np.uint64(f)
+            for position in range(len(positions)):
+                to = int(positions[position])
+                for at in range(0, columns, block):
+                    panel = (position * columns + at) * f
+                    multiply(
+                        dy, dy_rows[:tiled], row, f, panels, panel, zero, 0, True, dx, dx_rows[:tiled], to + at
+                    )
 
 
 @compiled
@@ -220,10 +223,11 @@ def input_gradient(dy: Array, w: Array, dx: Array, stride: Pair, padding: Pair, 
         pack(filters, position * c * f, f, 1, c, f, panels, position * columns * f)  # (C, F) -> (F, C)
     direct = columns == c and padding == (0, 0)
     padded = dx if direct else np.empty((n, *where.padded, columns), dtype=dx.dtype)
+    size = chunk_size(n, oh * ow * w.size // 8, most_chunks=16)
     run_chunks(
         _conv2d_dx_images,
         n,
-        chunk_size(n, oh * ow * w.size // 8, most_chunks=16),
+        size,
         flat(dy),
         f,
         flat(np.zeros(block_size(w.dtype), dtype=w.dtype)),
@@ -233,6 +237,7 @@ def input_gradient(dy: Array, w: Array, dx: Array, stride: Pair, padding: Pair, 
         columns,
         where.pixels,
         where.positions,
+        size,
     )
     if not direct:
         crop(padded, dx, padding)

@@ -149,7 +149,7 @@ def _dw_images(
     start: int,
     stop: int,
 ) -> None:
-    """Add up ``dw.T`` (F, row) of a chunk of `size` images in its place of `sums`, from patches written out.
+    """Add up ``dw.T`` (F, row) of each chunk of `size` images in its place of `sums`, from patches written out.
 
     For short kernel rows, such as those of three channels: a patch of `row` numbers, whole vectors, is one piece. The
     number behind each patch is 1, so that the column behind ``dw.T`` becomes ``db``.
@@ -161,9 +161,10 @@ def _dw_images(
     offsets = np.empty(f * group + 1, dtype=np.uint64)
     scalars = np.empty(f * group + 1, dtype=sums.dtype)
     counts = np.empty(f, dtype=np.uint64)
-    total = sums[start // size]
-    total[:] = 0
     for n in range(start, stop):
+        total = sums[n // size]
+        if n % size == 0:
+            total[:] = 0
         for first in range(0, windows, group):
             count = min(group, windows - first)
             for p in range(count * places):

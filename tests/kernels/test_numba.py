@@ -117,6 +117,19 @@ def test_results_do_not_depend_on_the_number_of_threads(rng, dtype):
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.large
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_results_do_not_depend_on_how_many_chunks_are_done_in_a_call(rng, dtype, monkeypatch):
+    state = rng.bit_generator.state
+    kernels.set_num_threads(2)
+    runs = []
+    for chunks in (1, 2, 5, 1000):
+        monkeypatch.setattr(_parallel._Pace, "together", lambda _, count, size, threads, n=chunks: n * size)
+        rng.bit_generator.state = state
+        runs.append([array.tobytes() for array in every_op(rng, dtype, freeze=False)])
+    assert runs[1:] == runs[:-1]
+
+
 @pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 def test_read_only_arrays_are_not_compiled_for_again(rng):
     every_op(rng, "float32", freeze=False)
@@ -211,7 +224,7 @@ def test_work_known_to_be_short_wakes_no_thread(monkeypatch):
     names = []
 
     def note(start, stop):
-        names.append(threading.current_thread().name)
+        names.extend([threading.current_thread().name] * (stop - start))
 
     _parallel.run_chunks(note, 40, 1)  # of which nobody knows how long it takes
     names.clear()
