@@ -31,6 +31,9 @@ STYLES = {
 SIZES = {"torch": 9, "processes": 8, "numpy": 7.5, "numba": 6.5, "cython": 5}
 """Engine -> how large its marks are where many lie close together; smaller ones are drawn upon larger ones."""
 
+MARK_GAP, NAME_GAP = 0.012, 0.028
+"""How far apart layers and their names lie in a roofline at least, in widths of its axes."""
+
 NAMES = {
     "cython": "Cython", "numba": "Numba", "numpy": "NumPy", "torch": "PyTorch", "processes": "a process a core",
 }  # fmt: skip
@@ -100,6 +103,8 @@ def epoch_time(rows: Rows, images: int = 50_000) -> Figure:
 def roofline(rows: Rows, limits: Mapping[str, float], threads: int) -> Figure:
     """Draw what each layer reaches on each engine below what the machine can do.
 
+    Layers that have all but as many operations a byte lie side by side there.
+
     Parameters
     ----------
     rows : sequence of mapping
@@ -117,9 +122,11 @@ def roofline(rows: Rows, limits: Mapping[str, float], threads: int) -> Figure:
         roof = np.minimum(limits["flops"], at * limits["bytes"]) / 1e9
         axes.plot(at, roof, color=GREY, linewidth=1.6)
         shown = sorted((row for row in rows if row["pass"] == way), key=lambda row: row["flops"] / row["bytes"])
-        _name_layers(axes, [(row["layer"], row["flops"] / row["bytes"]) for row in shown], at[0], at[-1])
-        for row in shown:
-            x = row["flops"] / row["bytes"]
+        width = np.log(at[-1] / at[0])
+        places = spread([float(np.log(row["flops"] / row["bytes"] / at[0]) / width) for row in shown], MARK_GAP)
+        _name_layers(axes, [row["layer"] for row in shown], places)
+        for row, place in zip(shown, places, strict=True):
+            x = at[0] * np.exp(width * place)
             for engine in _shown(row):
                 color, marker = STYLES[engine_of(engine)]
                 rate = row["flops"] / float(np.median(row["engines"][engine]["seconds"])) / 1e9
@@ -145,11 +152,10 @@ def roofline(rows: Rows, limits: Mapping[str, float], threads: int) -> Figure:
     return figure
 
 
-def _name_layers(axes: Axes, layers: Sequence[tuple[str, float]], left: float, right: float) -> None:
-    """Write the names of layers above the axes, each joined to its place on the logarithmic axis from left to right."""
-    places = [float(np.log(x / left) / np.log(right / left)) for _, x in layers]
-    for (name, x), place, label in zip(layers, places, spread(places, 0.028), strict=True):
-        axes.axvline(x, color="#DDDDDD", linewidth=0.6, zorder=0)
+def _name_layers(axes: Axes, names: Sequence[str], places: Sequence[float]) -> None:
+    """Write the names of layers above the axes, each joined to its place in them, from 0 at the left to 1."""
+    for name, place, label in zip(names, places, spread(places, NAME_GAP), strict=True):
+        axes.plot([place, place], [0.0, 1.0], color="#DDDDDD", linewidth=0.6, zorder=0, transform=axes.transAxes)
         axes.plot([place, label], [1.0, 1.04], color="#BBBBBB", linewidth=0.6, transform=axes.transAxes, clip_on=False)
         short = name.replace("baseline", "b").replace("vgg", "v")
         axes.text(label, 1.05, short, transform=axes.transAxes, fontsize=7, ha="center", va="bottom", rotation=90,
