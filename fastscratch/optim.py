@@ -275,7 +275,7 @@ class Adam(Optimizer):
     betas : (float, float), each in [0, 1)
         β₁ and β₂: how slowly the means of gradients and of their squares forget.
     eps : float
-        ε, above 0: keeps a number whose gradients were all 0 from dividing by 0.
+        ε, above 0 in the parameters' dtype: keeps a number whose gradients were all 0 from dividing by 0.
     weight_decay : float
         λ, at least 0: the gradient of ``λ/2 ‖θ‖²`` is added to the loss's, and so divided by the gradient's size, too.
         See `AdamW` for the other way.
@@ -314,12 +314,15 @@ class Adam(Optimizer):
     ) -> None:
         if np.shape(betas) != (2,):
             raise ValueError(f"betas must be two numbers, got {betas!r}")
-        self.betas = (
-            check_number("beta 1", betas[0], at_least=0.0, below=1.0),
-            check_number("beta 2", betas[1], at_least=0.0, below=1.0),
-        )
+        beta1, beta2 = (check_number(f"beta {i}", beta, at_least=0.0, below=1.0) for i, beta in enumerate(betas, 1))
+        self.betas = beta1, beta2
         self.eps = check_number("eps", eps, above=0.0)
         self.weight_decay = check_number("weight_decay", weight_decay, at_least=0.0)
+        parameters = _checked(parameters)
+        dtype = parameters[0].value.dtype
+        least = float(np.finfo(dtype).tiny) / math.sqrt(1.0 - beta2)  # ε c₂ would be 0 in the first steps
+        if self.eps < least:
+            raise ValueError(f"eps must be at least {least:.3g} for {dtype} and beta 2 {beta2:g}, got {eps}")
         super().__init__(parameters, lr)
 
     def _update(self, part: _Part) -> None:

@@ -51,9 +51,13 @@ class Trained:
 
         Raises
         ------
+        TypeError
+            If the images are no data set.
         ValueError
             If the images are of another size or have other classes.
         """
+        if not isinstance(images, ImageDataset):
+            raise TypeError(f"evaluate takes an ImageDataset (from_arrays makes one), got {type(images).__name__}")
         if images.image_shape != self.image_shape:
             raise ValueError(
                 f"the network takes images of {_by(self.image_shape)}, {images.name} has {_by(images.image_shape)}"

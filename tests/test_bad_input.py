@@ -335,6 +335,7 @@ def test_a_real_process_writes_one_line_too(place):
         (lambda place: load(place / "empty"), OSError, r"holds no config\.json"),
         (lambda place: load(place / "run").predict(np.zeros((1, 8, 8, 3), np.uint8)), ValueError, "24 x 24 x 3, got"),
         (lambda place: load(place / "run").predict([[1]]), TypeError, "images must be an ndarray .* got list"),
+        (lambda place: load(place / "run").evaluate(([], [])), TypeError, "takes an ImageDataset .* got tuple"),
         (lambda place: read_picture(place / "note.txt", (24, 24, 3)), ValueError, "is not a picture"),
         (lambda place: read_picture(place / "half.png", (24, 24, 2)), ValueError, "1 or 3 channels"),
     ],

@@ -221,6 +221,11 @@ BAD_ARGUMENTS = {
     "one beta": (lambda: Adam([one()], betas=0.9), ValueError, "betas must be two numbers, got 0.9"),
     "three betas": (lambda: Adam([one()], betas=(0.9,) * 3), ValueError, "betas must be two numbers"),
     "eps 0": (lambda: AdamW([one()], eps=0.0), ValueError, "eps must be above 0, got 0.0"),
+    "eps 0 in float32": (
+        lambda: Adam([one()], eps=1e-45),
+        ValueError,
+        r"eps must be at least 3\.72e-37 for float32 and beta 2 0\.999, got 1e-45",
+    ),
 }
 
 
