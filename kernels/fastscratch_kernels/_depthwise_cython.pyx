@@ -12,7 +12,7 @@ but memory.
 
 from cython.parallel cimport parallel, prange
 
-from fastscratch_kernels._tasks cimport next_task, share_out, tile_share
+from fastscratch_kernels._tasks cimport barrier, next_task, share_out, tile_share
 from fastscratch_kernels._tiles cimport *
 
 import numpy as np
@@ -136,6 +136,7 @@ cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real
         if padded != NULL:
             for n in prange(g.N, schedule="static"):
                 pad_image(g, x + n * g.H * g.W * g.C, padded + n * image)
+            barrier()
         for worker in prange(threads, schedule="static"):
             while True:
                 q = next_task(shares, threads, worker)

@@ -26,7 +26,7 @@ WORTH = 6e-5
 """Seconds of work that are worth handing chunks to another thread, which is ready for them in a training's steps."""
 
 CALL = 2e-4
-"""Seconds of a call beside which its beginning and end count for little: no more chunks than that are done in one."""
+"""Seconds of a call, about: its beginning and end count for little beside it, so that longer ones gain nothing."""
 
 
 def _counter() -> Counter:
@@ -144,7 +144,7 @@ class _Pool:
         self._lock = threading.Lock()
 
     def _serve(self) -> None:
-        left = _counter()
+        nothing = left = _counter()
         while True:
             calls = int(self._calls[0])
             try:
@@ -152,6 +152,9 @@ class _Pool:
                 count(left)
             except Empty:
                 count_and_wait(left, self._calls, calls + 1)
+                left = nothing
+                if self._calls[0] > calls:  # whatever the call was about, others may have taken it
+                    continue
                 job = self._jobs.get()
             job.help()
             left = job.left
@@ -159,9 +162,15 @@ class _Pool:
 
     def _grow(self, helpers: int) -> None:
         with self._lock:
+            if not self._helpers < helpers:
+                return
+            # Compiled here, where an error is the caller's.
+            count(_counter())
+            wait(_counter(), 0)
+            count_and_wait(_counter(), _counter(), 0)
             while self._helpers < helpers:
+                self._helpers += 1  # before it starts: an interrupt may come at once
                 threading.Thread(target=self._serve, name=f"fastscratch-{self._helpers}", daemon=True).start()
-                self._helpers += 1
 
     def run(self, job: _Job, helpers: int, pace: _Pace) -> None:
         self._grow(helpers)
@@ -176,6 +185,8 @@ class _Pool:
         except BaseException:
             job.abandon()
             raise
+        finally:
+            job.arguments = ()  # an entry that no helper has looked at keeps the job
         if errors:
             raise errors[0]
 
@@ -234,7 +245,7 @@ def chunk_size(count: int, cost: int, least: int = 1 << 17, most_chunks: int = 6
     """Return how many of `count` items make a chunk, where one item costs `cost` steps.
 
     A chunk costs some `least` steps, beside which the call that does it costs little; there are at most `most_chunks`,
-    all but as long as each other.
+    of one length but for the last, which may be shorter.
     """
     size = max(1, -(-least // max(1, cost)), -(-count // most_chunks))
     return -(-count // -(-count // size)) if count else size

@@ -8,6 +8,7 @@ cdef extern from "tile_tasks.h" nogil:
 
     void tile_share_out(tile_share *shares, Py_ssize_t tasks, int threads) noexcept
     Py_ssize_t next_task "tile_next_task"(tile_share *shares, int threads, int thread) noexcept
+    void barrier "tile_barrier"() noexcept
 
 
 cdef inline tile_share *share_out(const tile_table *t, int slot, Py_ssize_t tasks, int threads) except NULL nogil:

@@ -2,8 +2,8 @@
 
 A thread that sleeps has to be woken by the system, and one that asks for the lock while another one has it sleeps, too;
 either takes longer than a small kernel. So a thread that waits lets go of the lock, and looks at a counter in memory
-again and again. What it has to tell others it counts when it has let go, for they ask for the lock as soon as they see
-it. Now and then it offers its core to whoever else could run there.
+again and again. What it has to tell others then it counts when it has let go, for they ask for the lock as soon as they
+see it. Now and then it offers its core to whoever else could run there.
 
 Where Numba's compiler is switched off nobody waits here: it would keep the lock that the other thread needs.
 """
@@ -26,13 +26,16 @@ from ._jit_numba import compiled, leaf
 Counter = np.ndarray[Any, np.dtype[np.int64]]
 
 LOOKS = 40_000
-"""So many times a thread looks, 1 ms on x86-64: longer than it takes from one shared kernel of a step to the next."""
+"""So many times a thread looks, about a millisecond of its own: longer than from one shared kernel of a step to the next.
+
+How long exactly depends on the CPU's pause.
+"""
 
 OFFER = 64
 """After so many looks a core is offered to others."""
 
 HESITATION = 400
-"""Pauses, 10 µs on x86-64, of one who was called: so long the caller needs the lock to begin its own part."""
+"""Pauses of one who was called, about 10 µs: so long the caller needs the lock to begin its own part."""
 
 _CONFIG: Any = numba.config
 _intrinsic: Callable[[Any], Any] = intrinsic
@@ -61,14 +64,19 @@ def _add_one(_typing: Any, counter: Any) -> Any:
     return types.int64(counter), generate
 
 
+def emit_pause(builder: Any, name: str) -> None:
+    """Write the instruction of a machine that takes a while and leaves the core's resources to whoever shares it."""
+    if name == "aarch64":
+        barrier = builder.module.declare_intrinsic("llvm.aarch64.isb", (), ir.FunctionType(_VOID, [_INT]))
+        builder.call(barrier, [ir.Constant(_INT, 15)])
+    elif name == "x86_64":
+        builder.call(builder.module.declare_intrinsic("llvm.x86.sse2.pause", (), ir.FunctionType(_VOID, ())), [])
+
+
 @_intrinsic
 def _pause(_typing: Any) -> Any:
-    """Leave the core's resources to whoever shares it, for some 25 ns, where there is an instruction for that."""
-
     def generate(context: Any, builder: Any, _signature: Any, _arguments: Any) -> Any:
-        if machine() == "x86_64":
-            pause = builder.module.declare_intrinsic("llvm.x86.sse2.pause", (), ir.FunctionType(_VOID, ()))
-            builder.call(pause, [])
+        emit_pause(builder, machine())
         return context.get_dummy_value()
 
     return types.void(), generate

@@ -10,7 +10,7 @@ Raw functions: they fill their caller's arrays and check nothing but memory.
 
 from cython.parallel cimport parallel, prange
 
-from fastscratch_kernels._tasks cimport next_task, share_out, tile_share
+from fastscratch_kernels._tasks cimport barrier, next_task, share_out, tile_share
 from fastscratch_kernels._tiles cimport *
 
 from ._threads import get_num_threads
@@ -73,6 +73,7 @@ cdef int _forward(tile_winograd *s, Py_ssize_t N, const real *x, const real *w, 
         m = <real *> t.scratch(PRODUCTS, P * s.mstep * sizeof(real))
         for q in prange(FP // V, schedule="static"):
             winograd_filters(t, s, w, turn, q * V, u)
+        barrier()
         for worker in prange(threads, schedule="static"):
             while True:
                 q = next_task(shares, threads, worker)
@@ -160,9 +161,11 @@ cdef void _filter_gradient(tile_winograd *s, Py_ssize_t N, const real *x, const 
                 a = count * q // parts
                 n = count * (q + 1) // parts - a
                 winograd_tiles(t, s, x, dy, first + a, n, v + a * s.C, z + a * block)
+            barrier()
             for q in prange(P * blocks, schedule="static"):
                 _add_tiles(t, s, <const real *> v + q // blocks * s.vstep, rows, count,
                            <const real *> z + (q % blocks * P + q // blocks) * s.zstep, block, du + q * size)
+            barrier()
         for q in prange(blocks * s.C, schedule="static"):
             winograd_back(t, s, <const real *> du + q // s.C * size, blocks * size, q % s.C, q // s.C * block, dw)
         if db != NULL:

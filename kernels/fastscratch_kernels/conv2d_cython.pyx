@@ -9,7 +9,7 @@ Raw kernels: they fill their caller's arrays and check nothing.
 
 from cython.parallel cimport parallel, prange
 
-from fastscratch_kernels._tasks cimport next_task, share_out, tile_share
+from fastscratch_kernels._tasks cimport barrier, next_task, share_out, tile_share
 from fastscratch_kernels._tiles cimport *
 
 from . import _depthwise_cython, _im2col_form, _winograd_cython
@@ -69,6 +69,7 @@ cdef int _conv2d(const Geometry *g, const real *x, const real *w, const real *b,
             failure[0] = 1
         for q in prange(g.groups * FP // block, schedule="static"):
             pack_block(g, w, q, packed)
+        barrier()
         for worker in prange(threads, schedule="static"):
             while True:
                 q = next_task(shares, threads, worker)
@@ -127,6 +128,7 @@ cdef int _input_gradient(const Geometry *g, const real *dy, const real *w, real 
             if count < block:
                 memset(to, 0, g.FG * block * sizeof(real))
             transpose(t, w + (k * g.CG + c) * g.F + group * g.FG, g.F, count, g.FG, to, block)
+        barrier()
         for worker in prange(threads, schedule="static"):
             while True:
                 q = next_task(shares, threads, worker)
@@ -198,6 +200,7 @@ cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real
             group, f = b // blocks, b % blocks * block
             count = min(block, g.FG - f)
             pack(t, dy + n * pixels * g.F + group * g.FG + f, g.F, pixels, count, dyp + q * lddy)
+        barrier()
         for worker in prange(threads, schedule="static"):
             while True:
                 q = next_task(shares, threads, worker)
@@ -218,6 +221,7 @@ cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real
                         filter_sums(t, x + n * ldx + p.seg[s] + group * g.CG + at, ldx, &segment, rows,
                                     dyp + (b * g.N + n) * lddy, lddy, block, min(images, g.N - n), to, ldw)
         if not whole:
+            barrier()
             for b in prange(g.groups * blocks, schedule="static"):
                 group, f = b // blocks, b % blocks * block
                 count = min(block, g.FG - f)

@@ -17,7 +17,7 @@ Raw kernels: they fill their caller's arrays and check nothing.
 from cython.parallel cimport parallel, prange
 
 from fastscratch_kernels._sparse cimport lists_by_filter, lists_by_pixel
-from fastscratch_kernels._tasks cimport next_task, share_out, tile_share
+from fastscratch_kernels._tasks cimport barrier, next_task, share_out, tile_share
 from fastscratch_kernels._tiles cimport *
 
 import numpy as np
@@ -104,6 +104,7 @@ cdef int _forward(const Geometry *g, const tile_patches *p, const real *x, const
         buf = <real *> t.scratch(BUFFER, max(buffer_size(out), p.window * block) * sizeof(real))
         for q in prange(g.groups * FP // block, schedule="static"):
             pack_block(g, w, q, packed)
+        barrier()
         for worker in prange(threads, schedule="static"):
             while True:
                 q = next_task(shares, threads, worker)
@@ -285,6 +286,7 @@ cdef int _input_gradient(const Geometry *g, const tile_patches *p, const real *d
             length = vectors * (j + 1) // pieces * V - a
             to = wt + (s * g.seglen + a) * g.F
             transpose(t, w + (s * g.seglen + a) * g.F, g.F, length, g.F, to, length)
+        barrier()
         value = <real *> t.scratch(ENTRIES, windows * g.F * (sizeof(real) + 4) + (p.npix + 1) * 4)
         at = <int32_t *> (value + windows * g.F)
         begin = at + windows * g.F

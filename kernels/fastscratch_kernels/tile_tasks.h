@@ -20,7 +20,8 @@ static inline void tile_share_out(struct tile_share *shares, ptrdiff_t tasks, in
     }
 }
 
-/* The next task for a thread, or -1 where none is left. Tasks need no order of memory: the region's ends have one. */
+/* The next task for a thread, or -1 where none is left. Tasks need no order of memory: `tile_barrier` and the end of the
+ * region have one. */
 static inline ptrdiff_t tile_next_task(struct tile_share *shares, int threads, int thread) {
     for (int i = 0; i < threads; i++) {
         struct tile_share *share = shares + (thread + i) % threads;
@@ -30,6 +31,14 @@ static inline ptrdiff_t tile_next_task(struct tile_share *shares, int threads, i
         }
     }
     return -1;
+}
+
+/* Between two loops of a region where the second one reads what the first one wrote: Cython's loops do not wait at their
+   ends. All threads of the region have to come here. */
+static inline void tile_barrier(void) {
+#ifdef _OPENMP
+#pragma omp barrier
+#endif
 }
 
 #endif

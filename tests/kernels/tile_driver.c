@@ -131,7 +131,7 @@ static void check_denormals(const struct tile_table *t) {
 #endif
 }
 
-/* Threads one after the other: the first comes to a few tasks of its own, the last has to take over what is left. */
+/* Threads one after the other: the first leaves a task of its own, and the last has to take over what is left. */
 static void check_tasks(ptrdiff_t tasks, int threads, int absent) {
     struct tile_share shares[8];
     ptrdiff_t left = tasks, taken[32] = {0}, task;
