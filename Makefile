@@ -87,7 +87,7 @@ experiments-report: $(VENV)/installed-dev  ## Make all tables, figures and pages
 	$(BIN)/python experiments/tables.py
 
 # A script that fails is told at the end: the others are measured all the same, and the pages filled from what there is.
-bench: $(VENV)/installed-dev  ## Measure everything against PyTorch, about an hour (leave the machine alone meanwhile)
+bench: $(VENV)/installed-dev  ## Measure everything against PyTorch, three quarters of an hour (leave the machine alone meanwhile)
 	@failed=; measure() { echo "$$*"; "$$@" || failed="$$failed $$*;"; }; \
 	for script in vs_torch.py "vs_torch.py --layers" "vs_torch.py --compile"; do measure $(BIN)/python benchmarks/$$script; done; \
 	measure $(BIN)/python -m pytest benchmarks/bench_ops.py --timeout=0 $(BENCH_OPS); \

@@ -86,7 +86,7 @@ def run(options: Options) -> int:
     backends = chosen_backends(options.backends)
     batches = whole_numbers("batches", options.batches)
     threads = sorted({1, thread_count(options.threads)})
-    pace = Pace(options.rounds, options.seconds, budget=8.0, wake=AWAKE)
+    pace = Pace(options.rounds, options.seconds, budget=5.0, wake=AWAKE)
     if options.quick:
         batches, threads, pace = batches[:1], threads[-1:], QUICK
     contestants = [*torch_contestants(), *map(fastscratch_contestant, backends)]
