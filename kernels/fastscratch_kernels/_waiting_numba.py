@@ -26,9 +26,9 @@ from ._jit_numba import compiled, leaf
 Counter = np.ndarray[Any, np.dtype[np.int64]]
 
 LOOKS = 40_000
-"""So many times a thread looks, about a millisecond of its own: longer than from one shared kernel of a step to the next.
+"""So many times a thread looks: about a millisecond of its own time, by the CPU's pause more or less.
 
-How long exactly depends on the CPU's pause.
+That is longer than from one shared kernel of a step to the next.
 """
 
 OFFER = 64
