@@ -237,7 +237,8 @@ def scaling(rows: Rows) -> Figure:
             x = np.asarray(row["x"], float)
             fit = row["intercept"] + row["slope"] * x
             axes.plot(x, fit, color=color, linewidth=1.2)
-            label = f"{label_with_layout(row['engine'])}, R² {straightness(row)}"
+            label, straight = label_with_layout(row["engine"]), straightness(row)
+            label += "" if straight == "-" else f", R² {straight}"
             size = SIZES[engine_of(row["engine"])]
             style = {"color": color, "markersize": size, "markeredgecolor": "white", "zorder": 20 - size}
             axes.plot(x, row["y"], marker, **style, label=label)
