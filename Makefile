@@ -58,7 +58,7 @@ coverage: $(VENV)/installed-dev  ## Run all tests, the Numba kernels' once more 
 
 lint: $(VENV)/installed-dev  ## Check style and formatting rules
 	$(BIN)/ruff check .
-	PATH="$(BIN):$$PATH" cython-lint kernels
+	PATH="$(abspath $(BIN)):$$PATH" cython-lint kernels
 
 types: $(VENV)/installed-dev  ## Check types
 	$(BIN)/mypy
@@ -133,7 +133,7 @@ $(VENV)/installed-release: $(VENV)/installed
 wheel: $(VENV)/installed-release  ## Build sdist and wheel into dist/, on Linux a manylinux wheel
 	rm -rf build/wheel dist
 	$(BIN)/python -m build --outdir build/wheel .
-	PATH="$(BIN):$$PATH" $(BIN)/python tools/repair_wheel.py build/wheel dist
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/repair_wheel.py build/wheel dist
 	mv build/wheel/*.tar.gz dist
 	@ls -l dist
 
