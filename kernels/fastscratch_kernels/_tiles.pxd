@@ -47,7 +47,7 @@ cdef extern from "tile.h" nogil:
         void (*gather)(const float *rows, Py_ssize_t step, const int32_t *at, const float *g, Py_ssize_t n,
                        Py_ssize_t nv, float *out) noexcept nogil
         void (*winograd_filters)(const tile_winograd *s, const float *w, int turn, Py_ssize_t o0,
-                                 float *u) noexcept nogil
+                                 Py_ssize_t c0, Py_ssize_t c1, float *u) noexcept nogil
         void (*winograd_forward)(const tile_winograd *s, const float *x, const float *u, const float *bias,
                                  Py_ssize_t t0, Py_ssize_t n, float *v, float *m, float *y,
                                  uint8_t *argmax) noexcept nogil
@@ -102,7 +102,7 @@ cdef extern from "tile.h" nogil:
         void (*gather)(const double *rows, Py_ssize_t step, const int32_t *at, const double *g, Py_ssize_t n,
                        Py_ssize_t nv, double *out) noexcept nogil
         void (*winograd_filters)(const tile_winograd *s, const double *w, int turn, Py_ssize_t o0,
-                                 double *u) noexcept nogil
+                                 Py_ssize_t c0, Py_ssize_t c1, double *u) noexcept nogil
         void (*winograd_forward)(const tile_winograd *s, const double *x, const double *u, const double *bias,
                                  Py_ssize_t t0, Py_ssize_t n, double *v, double *m, double *y,
                                  uint8_t *argmax) noexcept nogil
@@ -275,11 +275,11 @@ cdef inline void gather(const tile_table *t, const real *rows, Py_ssize_t step, 
 
 
 cdef inline void winograd_filters(const tile_table *t, const tile_winograd *s, const real *w, int turn, Py_ssize_t o0,
-                                  real *u) noexcept nogil:
+                                  Py_ssize_t c0, Py_ssize_t c1, real *u) noexcept nogil:
     if real is float:
-        t.f32.winograd_filters(s, w, turn, o0, u)
+        t.f32.winograd_filters(s, w, turn, o0, c0, c1, u)
     else:
-        t.f64.winograd_filters(s, w, turn, o0, u)
+        t.f64.winograd_filters(s, w, turn, o0, c0, c1, u)
 
 
 cdef inline void winograd_forward(const tile_table *t, const tile_winograd *s, const real *x, const real *u,

@@ -20,6 +20,7 @@ FORMS = {"F(2x2,3x3)": TILE_F2K3, "F(4x4,3x3)": TILE_F4K3, "F(2x2,5x5)": TILE_F2
 cdef enum:
     # Slots of scratch memory: the calling thread's, and each worker's.
     FILTERS, ZEROS, SUMS, SHARED, INPUTS, PRODUCTS, TABLES, SHARES
+    FEW = 16     # inputs whose filters are transformed in a row
     SPREAD = 16  # numbers between positions beyond what they hold: at multiples of 4096 bytes few of them fit a cache
 
 cdef Py_ssize_t TILES_BYTES = 256 << 10   # of transformed inputs that stay in a second-level cache
@@ -46,7 +47,7 @@ cdef tile_winograd winograd(int form, Py_ssize_t[4] x_shape, Py_ssize_t OH, Py_s
 cdef int _forward(tile_winograd *s, Py_ssize_t N, const real *x, const real *w, const real *b, bint turn, real *y,
                   uint8_t *argmax, real *u, real *bias, real *zeros, int threads) except -1 nogil:
     cdef const tile_table *t = table()
-    cdef Py_ssize_t block = block_size(y), V = vector_size(y), FP = round_up(s.F, block)
+    cdef Py_ssize_t block = block_size(y), FP = round_up(s.F, block), pieces = (s.C + FEW - 1) // FEW
     cdef Py_ssize_t tiles = N * s.TH * s.TW, P = positions(s.form), unit = tile_pixels(y), units, most, parts, q, first
     cdef real *v = NULL
     cdef real *m = NULL
@@ -71,8 +72,9 @@ cdef int _forward(tile_winograd *s, Py_ssize_t N, const real *x, const real *w, 
         state = t.flush_denormals()
         v = <real *> t.scratch(INPUTS, P * s.vstep * sizeof(real))
         m = <real *> t.scratch(PRODUCTS, P * s.mstep * sizeof(real))
-        for q in prange(FP // V, schedule="static"):
-            winograd_filters(t, s, w, turn, q * V, u)
+        for q in prange(FP // block * pieces, schedule="static"):
+            winograd_filters(t, s, w, turn, q // pieces * block, s.C * (q % pieces) // pieces,
+                             s.C * (q % pieces + 1) // pieces, u)
         barrier()
         for worker in prange(threads, schedule="static"):
             while True:

@@ -77,9 +77,11 @@ struct tile_adam {
     /* out[j] += sum over entries e of g[e] * rows[at[e] * step + j], j < nv vectors. */                               \
     void (*gather)(const REAL *rows, ptrdiff_t step, const int32_t *at, const REAL *g, ptrdiff_t n, ptrdiff_t nv,      \
                    REAL *out);                                                                                         \
-    /* Winograd: filters o0..o0 + vector transformed, those turned round for the images' gradient; outputs of tiles, */    \
-    /* pooled where `argmax` is there; both sides of dw for tiles; dw of one channel and block from its positions. */   \
-    void (*winograd_filters)(const struct tile_winograd *s, const REAL *w, int turn, ptrdiff_t o0, REAL *u);           \
+    /* Winograd: inputs c0..c1 of a block of filters transformed, which are turned round for the images' gradient; */  \
+    /* outputs of tiles, pooled where `argmax` is there; both sides of dw for tiles; dw of one channel and block from */\
+    /* its positions. */                                                                                               \
+    void (*winograd_filters)(const struct tile_winograd *s, const REAL *w, int turn, ptrdiff_t o0, ptrdiff_t c0,       \
+                             ptrdiff_t c1, REAL *u);                                                                   \
     void (*winograd_forward)(const struct tile_winograd *s, const REAL *x, const REAL *u, const REAL *bias,            \
                              ptrdiff_t t0, ptrdiff_t n, REAL *v, REAL *m, REAL *y, uint8_t *argmax);                   \
     void (*winograd_tiles)(const struct tile_winograd *s, const REAL *x, const REAL *dy, ptrdiff_t t0, ptrdiff_t n,    \

@@ -110,47 +110,64 @@ INLINE void NAME(transform_back)(const int AL, const VEC *d, VEC *r) {
 
 /* -- filters ------------------------------------------------------------------------------------------------------- */
 
-/* G w G.T of outputs o0..o0 + VW into u (blocks of outputs, AL * AL positions, inputs, FB). Where `turn` is set, the filters are
- * turned round and their channels are the outputs: those of the gradient with respect to the images. */
-INLINE void NAME(winograd_filters_form)(const int AL, const int R, const REAL *w, ptrdiff_t C, ptrdiff_t F,
-                                        const int turn, ptrdiff_t o0, ptrdiff_t ustep, REAL *u) {
-    const ptrdiff_t inputs = turn ? F : C, outputs = turn ? C : F;
-    const ptrdiff_t left = outputs - o0, n = left < 0 ? 0 : left < VW ? left : VW;
-    REAL *to = u + o0 / FB * AL * AL * ustep + o0 % FB;
-    for (ptrdiff_t c = 0; c < inputs; c++, to += FB) {
-        VEC rows[MOST][5];
-        for (int j = 0; j < R; j++) {
+/* G w G.T of one input's filters for a block of outputs, of which n are there: from w[tap * step ..] to u[position * ustep ..]. */
+INLINE void NAME(filter_tile)(const int AL, const int R, const int whole, const REAL *w, ptrdiff_t step, ptrdiff_t n,
+                              ptrdiff_t ustep, REAL *u) {
+    VEC rows[2][MOST][5];
+    UNROLL for (int j = 0; j < R; j++) { /* both halves of a tap at once: taps that are 4096 bytes apart push each other out */
+        UNROLL for (int h = 0; h < 2; h++) {
+            const ptrdiff_t left = n - h * VW, count = left < 0 ? 0 : left < VW ? left : VW;
             VEC column[5], r[MOST];
-            for (int i = 0; i < R; i++) {
-                if (turn) {
-                    const REAL *from = w + (((R - 1 - i) * R + R - 1 - j) * C + o0) * F + c;
-                    REAL lanes[VBYTES / sizeof(REAL)] = {0};
-                    for (ptrdiff_t l = 0; l < n; l++) lanes[l] = from[l * F];
-                    column[i] = NAME(load)(lanes);
-                } else {
-                    const REAL *from = w + ((i * R + j) * C + c) * F + o0;
-                    column[i] = n == VW ? NAME(load)(from) : NAME(load_part)(0, from, n);
-                }
-            }
+            UNROLL for (int i = 0; i < R; i++)
+                column[i] = NAME(load_part)(whole, w + (i * R + j) * step + h * VW, count);
             NAME(transform_filter)(AL, R, column, r);
-            for (int i = 0; i < AL; i++) rows[i][j] = r[i];
+            UNROLL for (int i = 0; i < AL; i++) rows[h][i][j] = r[i];
         }
-        for (int i = 0; i < AL; i++) {
+    }
+    for (int h = 0; h < 2; h++) {
+        UNROLL for (int i = 0; i < AL; i++) {
             VEC r[MOST];
-            NAME(transform_filter)(AL, R, rows[i], r);
-            for (int j = 0; j < AL; j++) NAME(store)(to + (i * AL + j) * ustep, r[j]);
+            NAME(transform_filter)(AL, R, rows[h][i], r);
+            UNROLL for (int j = 0; j < AL; j++) NAME(store)(u + (i * AL + j) * ustep + h * VW, r[j]);
         }
     }
 }
 
-static void NAME(winograd_filters)(const struct tile_winograd *s, const REAL *w, int turn, ptrdiff_t o0, REAL *u) {
-    const ptrdiff_t C = turn ? s->F : s->C, F = turn ? s->C : s->F;
+/* Inputs c0..c1 of the outputs o0..o0 + FB, into u (blocks of outputs, AL * AL positions, inputs, FB). Where `turn` is set,
+ * the filters are turned round and their channels are the outputs: those of the gradient with respect to the images. */
+INLINE void NAME(winograd_filters_form)(const int AL, const int R, const struct tile_winograd *s, const REAL *w,
+                                        int turn, ptrdiff_t o0, ptrdiff_t c0, ptrdiff_t c1, REAL *u) {
+    const ptrdiff_t C = turn ? s->F : s->C, F = turn ? s->C : s->F, outputs = turn ? C : F;
+    const ptrdiff_t n = outputs - o0 < FB ? outputs - o0 : FB;
+    u += o0 / FB * AL * AL * s->ustep;
+    if (turn) {
+        REAL taps[25 * VW * FB];
+        if (n < FB) memset(taps, 0, sizeof taps);
+        for (ptrdiff_t a = c0; a < c1; a += VW) {
+            const ptrdiff_t some = c1 - a < VW ? c1 - a : VW;
+            for (int k = 0; k < R * R; k++)
+                NAME(transpose)(w + ((R * R - 1 - k) * C + o0) * F + a, F, n, some, taps + k * VW * FB, FB);
+            for (ptrdiff_t c = 0; c < some; c++)
+                NAME(filter_tile)(AL, R, 1, taps + c * FB, VW * FB, FB, s->ustep, u + (a + c) * FB);
+        }
+    } else {
+        for (ptrdiff_t c = c0; c < c1; c++) {
+            if (n == FB)
+                NAME(filter_tile)(AL, R, 1, w + c * F + o0, C * F, FB, s->ustep, u + c * FB);
+            else
+                NAME(filter_tile)(AL, R, 0, w + c * F + o0, C * F, n, s->ustep, u + c * FB);
+        }
+    }
+}
+
+static void NAME(winograd_filters)(const struct tile_winograd *s, const REAL *w, int turn, ptrdiff_t o0, ptrdiff_t c0,
+                                   ptrdiff_t c1, REAL *u) {
     if (s->form == TILE_F2K3)
-        NAME(winograd_filters_form)(4, 3, w, C, F, turn, o0, s->ustep, u);
+        NAME(winograd_filters_form)(4, 3, s, w, turn, o0, c0, c1, u);
     else if (s->form == TILE_F4K3)
-        NAME(winograd_filters_form)(6, 3, w, C, F, turn, o0, s->ustep, u);
+        NAME(winograd_filters_form)(6, 3, s, w, turn, o0, c0, c1, u);
     else
-        NAME(winograd_filters_form)(6, 5, w, C, F, turn, o0, s->ustep, u);
+        NAME(winograd_filters_form)(6, 5, s, w, turn, o0, c0, c1, u);
 }
 
 /* dw (3, 3, C, F) = G.T du G for one channel and filters f0..f0 + FB, from `du` (AL * AL, C, FB) of their block. */

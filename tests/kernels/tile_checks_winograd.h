@@ -67,12 +67,15 @@ static void NAME(convolve)(const struct NAME(tiles) *q, REAL *y) {
                 for (ptrdiff_t f = 0; f < q->s.F; f++) *y++ = NAME(output_at)(q, n, i, j, f);
 }
 
-/* All tiles, in two calls. */
+/* All filters and all tiles, in two calls each. */
 static void NAME(run_winograd)(const FUNCTIONS *t, const struct NAME(tiles) *q, const REAL *w, int turn, REAL *y,
                                uint8_t *places) {
-    const ptrdiff_t half = q->count / 2;
+    const ptrdiff_t half = q->count / 2, some = (q->s.C + 1) / 2;
     REAL *u = memory(q->blocks * q->P * q->s.ustep * sizeof(REAL));
-    for (ptrdiff_t o = 0; o < q->blocks * t->block; o += t->vector) t->winograd_filters(&q->s, w, turn, o, u);
+    for (ptrdiff_t o = 0; o < q->blocks * t->block; o += t->block) {
+        t->winograd_filters(&q->s, w, turn, o, 0, some, u);
+        t->winograd_filters(&q->s, w, turn, o, some, q->s.C, u);
+    }
     if (half) t->winograd_forward(&q->s, q->x, u, q->bias, 0, half, q->v, q->m, y, places);
     t->winograd_forward(&q->s, q->x, u, q->bias, half, q->count - half, q->v, q->m, y, places);
     free(u);
