@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ._memory import unfilled
+from ._memory import CACHE_LINE, address, from_cache_line, unfilled
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-CACHE_LINE = 64
-_SMALL = 65536  # numbers; finding the place takes as long as it saves there. NumPy's own alignment is 16 bytes
+_SMALL = 65536  # numbers; finding the place takes as long as it saves there
 
 ANY = "..."
 
@@ -89,9 +88,7 @@ def empty(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
     size = math.prod(shape)
     if size < _SMALL:
         return np.empty(shape, dtype)
-    room = unfilled(size + CACHE_LINE // dtype.itemsize, dtype)
-    start = -_start(room) % CACHE_LINE // dtype.itemsize
-    return room[start : start + size].reshape(shape)
+    return from_cache_line(unfilled(size + CACHE_LINE // dtype.itemsize, dtype), size).reshape(shape)
 
 
 def check_out(name: str, out: Any, shape: Sequence[int], dtype: np.dtype[Any], /, **others: Array | None) -> Array:
@@ -152,14 +149,9 @@ def check_in_place(name: str, out: Any, own_name: str, own: Array, /, **others: 
     own : ndarray
         The C-contiguous array whose next value is filled in, number by number.
     """
-    if isinstance(out, np.ndarray) and (out.shape != own.shape or _start(out) != _start(own)):
+    if isinstance(out, np.ndarray) and (out.shape != own.shape or address(out) != address(own)):
         others = {own_name: own, **others}
     return check_out(name, out, own.shape, own.dtype, **others)
-
-
-def _start(array: Array) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
 
 
 def check_number(name: str, value: Any) -> float:

@@ -9,14 +9,18 @@ The tile is 4 rows x 2 vectors: eight sums that do not wait for each other keep 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba.extending import register_jitable
 
-from ._jit_numba import leaf
+from ._jit_numba import flat, leaf
 from ._simd_numba import VECTOR_BYTES, Offset, add, fill, lanes, load, madd, store
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+_jitable: Callable[[Any], Any] = register_jitable  # as it is in Python, compiled in what is compiled
 
 TILE = 4
 """Rows of a tile."""
@@ -32,7 +36,7 @@ DW_PIXELS = 32
 channels no more than 64 of them find a place in the first-level cache."""
 
 
-@leaf
+@_jitable
 def round_up(size: int, step: int) -> int:
     """Return the first multiple of `step` that is not below `size`."""
     return (size + step - 1) // step * step
@@ -41,6 +45,14 @@ def round_up(size: int, step: int) -> int:
 def block_size(dtype: np.dtype[Any]) -> int:
     """Return the number of columns of a panel."""
     return 2 * VECTOR_BYTES // dtype.itemsize
+
+
+def padded_bias(b: Array | None, f: int, dtype: np.dtype[Any]) -> Array:
+    """Return `b` (F,), or zeros where there is none, with zeros up to a whole panel."""
+    bias = np.zeros(round_up(f, block_size(dtype)), dtype=dtype)
+    if b is not None:
+        bias[:f] = b
+    return flat(bias)
 
 
 @leaf

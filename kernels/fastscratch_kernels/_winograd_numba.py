@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from ._jit_numba import compiled, flat, leaf
+from ._memory import working_memory
 from ._parallel import chunk_size, run_chunks
 from ._pooled_numba import pool_panel, write_pooled
 from ._simd_numba import Offset, add, fill, lanes, load, madd, store, subtract
-from ._tiles_numba import TILE, block_size, multiply, round_up
+from ._tiles_numba import TILE, block_size, multiply, padded_bias, round_up
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -93,20 +94,26 @@ def _transform_output(
 
 
 @compiled
-def _transform_filters(panels: Array, c: int, out: Array, start: int, stop: int) -> None:
-    """Fill `out` (panels, 36, C, block) from `panels` (panels, 25, C, block), a chunk of panels."""
+def _transform_filters(filters: Array, c: int, columns: int, out: Array, start: int, stop: int) -> None:
+    """Fill `out` (panels, 36, C, block) from `filters` (25, C, columns), a chunk of panels."""
     width = lanes(out)
-    channels, five = np.uint64(c), np.uint64(KERNEL)
-    row = channels * (width + width)  # from one position to the next
-    rows = np.empty(SIZE * KERNEL * int(width), dtype=out.dtype)
+    five, six, two = np.uint64(KERNEL), np.uint64(SIZE), np.uint64(2)
+    tap = np.uint64(c) * np.uint64(columns)  # from one of the 25 to the next
+    position = np.uint64(c) * (width + width)  # from one of the 36 to the next
+    size = five * six * width
+    rows = np.empty(2 * int(size), dtype=out.dtype)
     for panel in range(np.uint64(start), np.uint64(stop)):
-        for half in range(channels + channels):
-            source = panel * np.uint64(KERNEL * KERNEL) * row + half * width
-            to = panel * np.uint64(POSITIONS) * row + half * width
-            for j in range(five):
-                _transform_filter(panels, source + j * row, five * row, rows, j * width, five * width)
-            for i in range(np.uint64(SIZE)):
-                _transform_filter(rows, i * five * width, width, out, to + i * np.uint64(SIZE) * row, row)
+        for channel in range(np.uint64(c)):
+            source = panel * (width + width) + channel * np.uint64(columns)
+            to = panel * six * six * position + channel * (width + width)
+            for j in range(five):  # both halves of a tap at once: taps that lie 4096 bytes apart push each other out
+                for half in range(two):
+                    column = half * size + j * width
+                    _transform_filter(filters, source + j * tap + half * width, five * tap, rows, column, five * width)
+            for half in range(two):
+                for i in range(six):
+                    row = half * size + i * five * width
+                    _transform_filter(rows, row, width, out, to + half * width + i * six * position, position)
 
 
 @compiled
@@ -183,8 +190,8 @@ def winograd_pooled(
     row_step: int,
     c: int,
     corners: Array,
-    panels: Array,
-    bias: Array,
+    w: Array,
+    b: Array | None,
     dead: int,
     out: Array,
     argmax: Array,
@@ -199,28 +206,31 @@ def winograd_pooled(
         The numbers of one image, of one row of pixels, and C.
     corners : ndarray of uint64
         The offset of each pooling window's tile.
-    panels, bias : ndarray
-        As `conv2d_numba.pack_filters` returns them.
+    w, b : ndarray
+        The filters (5, 5, C, F), and F numbers or None.
     """
     n, _, _, f = out.shape
-    block = block_size(x.dtype)
-    count = bias.size // block
-    transformed = np.empty(count * POSITIONS * c * block, dtype=x.dtype)
-    run_chunks(_transform_filters, count, chunk_size(count, 100 * c * block), panels, c, transformed)
-    run_chunks(
-        _winograd_images,
-        n,
-        chunk_size(n, corners.size * POSITIONS * c * f // 8, most_chunks=16),
-        x,
-        image,
-        row_step,
-        c,
-        corners,
-        flat(transformed),
-        bias,
-        flat(np.zeros(block, dtype=x.dtype)),
-        dead,
-        out.reshape(-1),
-        argmax.reshape(-1),
-        f,
-    )
+    bias = padded_bias(b, f, x.dtype)
+    columns, block = bias.size, block_size(x.dtype)
+    if f < columns:
+        w = np.pad(w, ((0, 0), (0, 0), (0, 0), (0, columns - f)))
+    count = columns // block
+    with working_memory("transformed filters", count * POSITIONS * c * block, x.dtype) as transformed:
+        run_chunks(_transform_filters, count, chunk_size(count, 100 * c * block), flat(w), c, columns, transformed)
+        run_chunks(
+            _winograd_images,
+            n,
+            chunk_size(n, corners.size * POSITIONS * c * f // 8, most_chunks=16),
+            x,
+            image,
+            row_step,
+            c,
+            corners,
+            flat(transformed),
+            bias,
+            flat(np.zeros(block, dtype=x.dtype)),
+            dead,
+            out.reshape(-1),
+            argmax.reshape(-1),
+            f,
+        )

@@ -17,10 +17,22 @@ import numpy as np
 from . import _im2col_form
 from ._geometry_numba import Geometry, crop, geometry, pad
 from ._grouped_numba import conv2d_backward_grouped, conv2d_grouped
-from ._jit_numba import compiled, flat
+from ._jit_numba import compiled, flat, leaf
+from ._memory import working_memory
 from ._parallel import chunk_size, run_chunks
 from ._simd_numba import lanes
-from ._tiles_numba import DW_PIXELS, PIXELS, TILE, block_size, multiply, multiply_transposed, pack, pixel_rows, round_up
+from ._tiles_numba import (
+    DW_PIXELS,
+    PIXELS,
+    TILE,
+    block_size,
+    multiply,
+    multiply_transposed,
+    pack,
+    padded_bias,
+    pixel_rows,
+    round_up,
+)
 from .im2col_numba import col2im, im2col
 from .shapes import Pair
 
@@ -66,6 +78,13 @@ def _conv2d_images(
             for p in range(count):
                 for c in range(f):
                     out[(first + p) * f + c] = spare[p * len(bias) + c]
+
+
+@leaf
+def _pack_channels(w: Array, positions: int, c: int, f: int, panels: Array) -> None:
+    """Write the filters (positions, C, F) as panels of channels, for one position after the other."""
+    for position in range(positions):
+        pack(w, position * c * f, f, 1, c, f, panels, position * (len(panels) // positions))  # (C, F) -> (F, C)
 
 
 @compiled
@@ -154,24 +173,17 @@ def _sum_images(dy: Array, pixels: int, f: int, sums: Array, start: int, stop: i
 def sum_pixels(dy: Array, db: Array) -> None:
     """Fill `db` (F,) with the sums of `dy` (N, OH, OW, F): image by image, then those; rounding errors stay small."""
     n, oh, ow, f = dy.shape
-    if n == 1:  # as a dense layer's rows are: one image of N pixels
-        np.sum(dy.reshape(-1, f), axis=0, out=db)
-        return
-    sums = np.empty((n, f), dtype=dy.dtype)
+    total = db[None]
+    sums = total if n == 1 else np.empty((n, f), dtype=dy.dtype)
     run_chunks(_sum_images, n, chunk_size(n, oh * ow * f), flat(dy), oh * ow, f, sums)
-    np.sum(sums, axis=0, out=db)
+    if sums is not total:
+        run_chunks(_sum_images, 1, 1, flat(sums), n, f, total)
 
 
-def pack_filters(w: Array, b: Array | None) -> tuple[Array, Array]:
-    """Return `w` (KH, KW, C, F) as panels of filters, and `b` filled up with zeros to whole panels."""
+def pack_filters(w: Array, panels: Array) -> None:
+    """Fill `panels` with `w` (KH, KW, C, F)."""
     f = w.shape[3]
-    k, columns = w.size // f, round_up(f, block_size(w.dtype))
-    panels = np.empty(k * columns, dtype=w.dtype)
-    pack(flat(w), 0, k, f, f, 1, panels, 0)
-    bias = np.zeros(columns, dtype=w.dtype)
-    if b is not None:
-        bias[:f] = b
-    return flat(panels), flat(bias)
+    pack(flat(w), 0, w.size // f, f, f, 1, panels, 0)
 
 
 def conv2d(
@@ -193,21 +205,23 @@ def conv2d(
     n, h, width, c = x.shape
     _, oh, ow, f = out.shape
     where = geometry(h, width, c, w.shape[:2], stride, padding, dilation, oh, ow)
-    panels, bias = pack_filters(w, b)
-    run_chunks(
-        _conv2d_images,
-        n,
-        chunk_size(n, oh * ow * w.size // 8, most_chunks=16),
-        pad(x, padding),
-        where.image,
-        where.pixels,
-        where.pieces,
-        where.length,
-        panels,
-        bias,
-        out.reshape(-1),
-        f,
-    )
+    bias = padded_bias(b, f, w.dtype)
+    with working_memory("panels of filters", w.size // f * bias.size, w.dtype) as panels:
+        pack_filters(w, panels)
+        run_chunks(
+            _conv2d_images,
+            n,
+            chunk_size(n, oh * ow * w.size // 8, most_chunks=16),
+            pad(x, padding),
+            where.image,
+            where.pixels,
+            where.pieces,
+            where.length,
+            flat(panels),
+            bias,
+            out.reshape(-1),
+            f,
+        )
 
 
 def input_gradient(dy: Array, w: Array, dx: Array, stride: Pair, padding: Pair, dilation: Pair) -> None:
@@ -217,28 +231,26 @@ def input_gradient(dy: Array, w: Array, dx: Array, stride: Pair, padding: Pair, 
     kh, kw = w.shape[:2]
     columns = round_up(c, block_size(w.dtype))
     where = geometry(h, width, columns, (kh, kw), stride, padding, dilation, oh, ow)
-    panels = np.empty(kh * kw * f * columns, dtype=w.dtype)
-    filters = flat(w)
-    for position in range(kh * kw):
-        pack(filters, position * c * f, f, 1, c, f, panels, position * columns * f)  # (C, F) -> (F, C)
     direct = columns == c and padding == (0, 0)
     padded = dx if direct else np.empty((n, *where.padded, columns), dtype=dx.dtype)
     size = chunk_size(n, oh * ow * w.size // 8, most_chunks=16)
-    run_chunks(
-        _conv2d_dx_images,
-        n,
-        size,
-        flat(dy),
-        f,
-        flat(np.zeros(block_size(w.dtype), dtype=w.dtype)),
-        flat(panels),
-        padded.reshape(-1),
-        where.image,
-        columns,
-        where.pixels,
-        where.positions,
-        size,
-    )
+    with working_memory("panels of channels", kh * kw * f * columns, w.dtype) as panels:
+        _pack_channels(flat(w), kh * kw, c, f, panels)
+        run_chunks(
+            _conv2d_dx_images,
+            n,
+            size,
+            flat(dy),
+            f,
+            flat(np.zeros(block_size(w.dtype), dtype=w.dtype)),
+            flat(panels),
+            padded.reshape(-1),
+            where.image,
+            columns,
+            where.pixels,
+            where.positions,
+            size,
+        )
     if not direct:
         crop(padded, dx, padding)
 

@@ -18,11 +18,12 @@ import numpy as np
 from . import conv2d_numba, maxpool2d_numba
 from ._geometry_numba import Geometry, crop, geometry, pad
 from ._jit_numba import compiled, flat, frozen
+from ._memory import working_memory
 from ._parallel import chunk_size, run_chunks
 from ._pooled_numba import pool_panel, write_pooled
 from ._simd_numba import VECTOR_BYTES, lanes
 from ._sparse_numba import add_lists, copy_patch, lists_by_filter, lists_by_pixel, transpose
-from ._tiles_numba import PIXELS, TILE, multiply, round_up
+from ._tiles_numba import PIXELS, TILE, multiply, padded_bias, round_up
 from ._winograd_numba import winograd_pooled
 from .conv2d_relu_maxpool2d_numpy import compose
 from .shapes import Pair, conv2d_shape, dead_position, lie_side_by_side
@@ -219,6 +220,7 @@ def _steps(count: int, step: int) -> Array:
     return frozen(np.arange(count, dtype=np.uint64) * np.uint64(step))
 
 
+@functools.lru_cache(maxsize=256)
 def _where(
     x_shape: tuple[int, ...],
     kernel: Pair,
@@ -258,31 +260,33 @@ def conv2d_relu_maxpool2d(
     dead = dead_position(argmax.dtype)
     n, ph, pw, f = out.shape
     where, pixels = _where(x.shape, w.shape[:2], stride, padding, dilation, pool_kernel, (ph, pw))
-    panels, bias = conv2d_numba.pack_filters(w, b)
     if algorithm == "F(2x2,5x5)":
         c = x.shape[3]
         corners = frozen(pixels[::4].copy())
         vector = VECTOR_BYTES // x.itemsize
         images = pad(x, padding, spare=vector if c % vector else 0)  # a pixel's channels are read in whole vectors
-        winograd_pooled(images, where.image, where.padded[1] * c, c, corners, panels, bias, dead, out, argmax)
+        winograd_pooled(images, where.image, where.padded[1] * c, c, corners, w, b, dead, out, argmax)
         return
-    run_chunks(
-        _forward_images,
-        n,
-        chunk_size(n, len(pixels) * w.size // 8, most_chunks=16),
-        pad(x, padding),
-        where.image,
-        pixels,
-        pool_kernel[0] * pool_kernel[1],
-        where.pieces,
-        where.length,
-        panels,
-        bias,
-        dead,
-        out.reshape(-1),
-        argmax.reshape(-1),
-        f,
-    )
+    bias = padded_bias(b, f, w.dtype)
+    with working_memory("panels of filters", w.size // f * bias.size, w.dtype) as panels:
+        conv2d_numba.pack_filters(w, panels)
+        run_chunks(
+            _forward_images,
+            n,
+            chunk_size(n, len(pixels) * w.size // 8, most_chunks=16),
+            pad(x, padding),
+            where.image,
+            pixels,
+            pool_kernel[0] * pool_kernel[1],
+            where.pieces,
+            where.length,
+            flat(panels),
+            bias,
+            dead,
+            out.reshape(-1),
+            argmax.reshape(-1),
+            f,
+        )
 
 
 def conv2d_relu_maxpool2d_backward(
@@ -374,20 +378,20 @@ def _input_gradient(
     n = dx.shape[0]
     f = w.shape[3]
     k = w.size // f
-    wt = np.empty(w.size, dtype=w.dtype)
-    transpose(flat(w), k, f, f, wt, k)
     padded = dx if padding == (0, 0) else np.empty((n, *padded_size, dx.shape[3]), dtype=dx.dtype)
-    run_chunks(
-        _dx_images,
-        n,
-        chunk_size(n, gradients[0].size // max(1, n) * k // 8, most_chunks=16),
-        *gradients,
-        f,
-        flat(wt),
-        k,
-        padded.reshape(-1),
-        *offsets,
-        _steps(len(offsets[3]), offsets[4]),
-    )
+    with working_memory("transposed filters", w.size, w.dtype) as wt:
+        transpose(flat(w), k, f, f, wt, k)
+        run_chunks(
+            _dx_images,
+            n,
+            chunk_size(n, gradients[0].size // max(1, n) * k // 8, most_chunks=16),
+            *gradients,
+            f,
+            flat(wt),
+            k,
+            padded.reshape(-1),
+            *offsets,
+            _steps(len(offsets[3]), offsets[4]),
+        )
     if padded is not dx:
         crop(padded, dx, padding)

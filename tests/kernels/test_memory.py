@@ -109,3 +109,62 @@ def test_small_arrays_are_left_to_the_allocator(monkeypatch):
     monkeypatch.setattr(_memory, "LEAST", 1 << 30)
     with kernels.reuse_memory():
         assert result().base.base is None  # of NumPy's own memory
+
+
+@pytest.fixture
+def name(request):
+    yield request.node.name
+    _memory._kept.working.pop(request.node.name, None)
+
+
+def test_working_memory_is_kept_for_the_next_block_of_its_name(name):
+    places = set()
+    for size in (1000, 1000, 500):
+        with _memory.working_memory(name, size, np.dtype(np.float32)) as memory:
+            assert memory.shape == (size,)
+            assert memory.dtype == np.float32
+            assert memory.flags.carray
+            places.add(place(memory))
+    assert len(places) == 1
+    assert not places.pop() % _memory.CACHE_LINE
+    with _memory.working_memory(name, 5000, np.dtype(np.float64)) as memory:
+        memory[:] = np.nan  # is there as a whole
+        assert not place(memory) % _memory.CACHE_LINE
+
+
+def test_working_memory_of_a_block_inside_another_is_its_own(name):
+    with _memory.working_memory(name, 100, np.dtype(np.float32)) as outer:
+        outer[:] = 1
+        with _memory.working_memory(name, 100, np.dtype(np.float32)) as inner:
+            inner[:] = 2
+        assert not np.shares_memory(outer, inner)
+        np.testing.assert_array_equal(outer, 1)
+
+
+def test_a_block_that_fails_gives_its_memory_back(name):
+    def fail():
+        with _memory.working_memory(name, 100, np.dtype(np.float32)) as memory:
+            places.add(place(memory))
+            raise ZeroDivisionError
+
+    places = set()
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            fail()
+    assert len(places) == 1
+
+
+def test_threads_share_no_working_memory(name):
+    def work():
+        with _memory.working_memory(name, 100, np.dtype(np.float32)) as memory:
+            places.append(place(memory))
+            both.wait()
+
+    both = threading.Barrier(2, timeout=60)
+    places = []
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(places)) == 2

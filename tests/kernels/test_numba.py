@@ -235,6 +235,7 @@ def test_work_known_to_be_short_wakes_no_thread(monkeypatch):
 
 def test_work_known_to_be_long_is_shared(monkeypatch):
     monkeypatch.setattr(_parallel, "WORTH", 1e-12)
+    monkeypatch.setattr(_parallel, "LONG", 1e-12)
     kernels.set_num_threads(2)
     both = threading.Barrier(2, timeout=30)  # breaks where one thread does both chunks
 

@@ -66,6 +66,7 @@ def test_short_chunks_are_done_in_one_call_a_thread(monkeypatch):
     runs.clear()
     _parallel._pace(note, 9, 1)._item = 1e-6  # whoever did the chunks
     monkeypatch.setattr(_parallel, "WORTH", 1e-12)
+    monkeypatch.setattr(_parallel, "LONG", 1e-12)
     _parallel.run_chunks(note, 9, 1)
     assert sorted(runs) == [(0, 5), (5, 9)]
 
@@ -82,6 +83,38 @@ def test_long_chunks_are_done_one_by_one(monkeypatch):
         runs.clear()
         _parallel.run_chunks(note, 9, 2)
         assert runs == [(0, 2), (2, 4), (4, 6), (6, 8), (8, 9)]
+
+
+def test_a_thread_begins_with_a_run_of_its_own_and_takes_over_what_is_left_of_others():
+    seen = []
+    for thread in range(3):
+        job = _parallel._Job(lambda start, stop: seen.append(start), (), 17, 2, flush=False, threads=3)
+        assert job.work(thread) == 9
+    assert seen[:9] == [0, 2, 4, 6, 8, 10, 12, 14, 16]
+    assert seen[9:18] == [6, 8, 10, 12, 14, 16, 0, 2, 4]
+    assert seen[18:] == [12, 14, 16, 0, 2, 4, 6, 8, 10]
+
+
+def test_short_work_is_shared_where_that_is_quicker(monkeypatch):
+    monkeypatch.setattr(_parallel, "TRY", 10)
+    pace = _parallel._Pace()
+    count, most = 8, 3
+
+    def called(alone, shared):
+        helpers = pace.helpers(count, most)
+        pace.note(4e-4, count)
+        pace.compare(shared if helpers else alone, helpers)
+        return helpers
+
+    assert [called(4e-4, 2e-4) for _ in range(22)] == [3, 0, *[3] * 8, 0, *[3] * 9, 0, 3]
+    # Now it is not, which nobody knows before it has been tried for a while.
+    assert [called(4e-4, 8e-4) for _ in range(40)].count(0) > 30
+    assert called(4e-4, 8e-4) == 0
+    # Nor is it shared where there is little to do, and always where there is much.
+    pace.note(1e-5, count)
+    assert pace.helpers(count, most) == 0
+    pace.note(0.1, count)
+    assert [pace.helpers(count, most) for _ in range(30)] == [3] * 30
 
 
 def test_the_last_chunk_is_not_much_shorter_where_that_can_be():
@@ -158,11 +191,11 @@ def test_a_helper_that_came_for_nothing_waits_on():
     """One call wakes all that wait, and there may be work for one of them only."""
     pool = _parallel._Pool()
     served = threading.Event()
-    helper = threading.Thread(target=pool._serve, daemon=True)
+    helper = threading.Thread(target=pool._serve, args=(1,), daemon=True)
     helper.start()
     for _ in range(100):
         count(pool._calls)
-    job = _parallel._Job(lambda start, stop: served.set(), (), 1, 1, flush=False)
+    job = _parallel._Job(lambda start, stop: served.set(), (), 1, 1, flush=False, threads=1)
     pool._jobs.put(job)
     assert served.wait(timeout=60)
     assert job.finished.get(timeout=60) is None
@@ -176,7 +209,7 @@ def test_a_job_that_no_helper_looked_at_keeps_no_arrays():
     pool._helpers = 3  # who never come
     argument = Argument()
     gone = weakref.ref(argument)
-    job = _parallel._Job(lambda argument, start, stop: None, (argument,), 4, 1, flush=False)
+    job = _parallel._Job(lambda argument, start, stop: None, (argument,), 4, 1, flush=False, threads=4)
     pool.run(job, 3, _parallel._Pace())
     del job, argument
     gc.collect()
