@@ -1,13 +1,15 @@
 """Tables of results."""
 
 import improved
+import provenance
 import pytest
 import reported
+import speed_run
 import store
 import timings
 from exhibits import classes, of_measures, overview
 from findings import Findings
-from measures import EQUAL_STEPS, GAP, TEST_ACCURACY, TRAIN_ACCURACY, best_epoch, tested
+from measures import EQUAL_STEPS, GAP, TEST_ACCURACY, TRAIN_ACCURACY, best_epoch, tested, whole_test
 from plan import EXPERIMENTS, Plan, Scope
 from store import NotRun
 
@@ -120,3 +122,36 @@ def test_the_improved_network_is_counted(tmp_path):
     findings = Findings(BY_NAME["improved"], PLAN, tmp_path)
     assert improved.has_at_most("full", 1_500_000)(findings).word == "holds"
     assert improved.has_at_most("full", 1_000_000)(findings).word == "does not hold"
+
+
+def test_published_runs_have_times_at_the_pace_of_ours(tmp_path, monkeypatch):
+    findings = Findings(BY_NAME["speed_run"], PLAN, tmp_path)
+    table = speed_run.published("ten")(findings)
+    assert [row[3] for row in table.rows] == ["not measured yet"] * 3
+    assert not table.note
+    for job in PLAN.ordered(["speed_run"]):
+        store.write(store.path_of(tmp_path, job.name), made_up.result(job))
+    findings = Findings(BY_NAME["speed_run"], PLAN, tmp_path)
+    monkeypatch.setattr(timings, "of", lambda findings: {})
+    monkeypatch.setattr(timings, "minutes", lambda timing, config, engine: 2.0 * config.epochs)
+    table = speed_run.published("ten")(findings)
+    assert all(len(row) == len(table.head) for row in table.rows)
+    forward = 3.55e14 / (3 * 50_000 * 10)  # operations of an image
+    for row, operations in zip(table.rows, (3.6e14, 1.4e15, 3.23e16), strict=True):
+        assert float(row[1]) == operations
+        assert float(row[3].replace(",", "")) == pytest.approx(operations / (3 * 50_000 * forward) * 2, rel=0.04)
+
+
+@pytest.mark.parametrize("is_copy", [False, True])
+def test_what_is_missing_of_a_published_accuracy_is_named(tmp_path, monkeypatch, is_copy):
+    for job in PLAN.ordered(["speed_run"]):
+        store.write(store.path_of(tmp_path, job.name), made_up.result(job))
+    findings = Findings(BY_NAME["speed_run"], PLAN, tmp_path)
+    mark = whole_test(findings.first("ten"))["fingerprint"]
+    monkeypatch.setattr(provenance, "COPIES", {mark: "a copy"} if is_copy else {})
+    note = speed_run.published("ten")(findings).note
+    assert note.startswith("10 epochs are 3.55e14 operations, about as many as “Jordan, for 94 %”")
+    assert ("JPEG" in note) == is_copy
+    assert not speed_run.published("hour")(findings).note  # three times as many
+    monkeypatch.setattr(speed_run, "PUBLISHED", (("reached", 3.6e14, 0.01),))
+    assert not speed_run.published("ten")(findings).note
