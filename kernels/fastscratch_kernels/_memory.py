@@ -60,13 +60,14 @@ def reuse_memory() -> Iterator[None]:
 class working_memory:
     """An array (size,) for the time of a ``with`` block, which holds anything and begins at a cache line.
 
-    Its memory is kept, and is that of the calling thread's next block of the same name. A kernel that a signal handler
-    calls inside the block gets memory of its own.
+    Its memory is kept, and is that of the calling thread's next block of the same name: the largest that was asked for,
+    until the thread ends. A kernel that a signal handler calls inside the block gets memory of its own. After an error
+    nothing is kept: where an interrupt is followed by another one, a helper may be at work still.
 
     Parameters
     ----------
     name : str
-        What it is for; a name that is asked for often should always be about as large.
+        What it is for.
     size : int
         How many numbers.
     dtype : dtype
@@ -85,8 +86,9 @@ class working_memory:
         self._memory = memory
         return memory[: self._bytes].view(self._dtype)
 
-    def __exit__(self, *_: object) -> None:
-        _kept.working[self._name] = self._memory
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            _kept.working[self._name] = self._memory
 
 
 def address(array: Array) -> int:

@@ -4,8 +4,9 @@ Work comes in chunks that depend on the shapes alone, never on the number of thr
 own; so it makes no difference which thread takes it, nor how many are done in one call, and results are the same bits
 on any number of threads.
 
-A thread has a run of chunks of its own, the same in every kernel that goes over as many: what it has written of its
-images is still in its cache when the next kernel reads it. Who is through takes chunks of others over.
+A thread has a run of chunks of its own, the same in every kernel that goes over as many with as many threads: what it
+has written of its images is still in its cache when the next kernel reads it. Who is through takes chunks of others
+over.
 """
 
 from __future__ import annotations
@@ -127,8 +128,10 @@ class _Job:
         done = 0
         if not helper and self.call is not None:
             count(self.call)
-        for i in range(len(self._runs)):
-            for chunk in self._runs[(helper + i) % len(self._runs)]:
+        runs = len(self._runs)
+        first = 1 + (helper - 1) % (runs - 1) if helper and runs > 1 else 0  # the calling thread's own is the first
+        for i in range(runs):
+            for chunk in self._runs[(first + i) % runs]:
                 start = chunk * self.size
                 error: BaseException | None = None
                 try:
@@ -156,9 +159,10 @@ class _Pace:
         """Return how many helpers so many items are shared with."""
         if self._item is None:
             return most
-        seconds = self._item * count
-        helpers = min(most, int(seconds / WORTH))
-        if helpers == 0 or seconds >= LONG or self._shared is None:
+        alone = self._item * count if self._alone is None else self._alone
+        helpers = min(most, int(alone / WORTH))
+        # Half of the work takes longer than half of the time where another core has what it needs.
+        if helpers == 0 or alone >= (2 * LONG if self._alone is None else LONG) or self._shared is None:
             return helpers
         self._calls += 1
         share = self._alone is not None and self._shared < self._alone
@@ -185,12 +189,17 @@ class _Pace:
 
 
 def _slowly(least: float | None, seconds: float) -> float:
-    return seconds if least is None or seconds < least else least + (seconds - least) / 8
+    # However long a call was interrupted, it counts as no more than twice the least.
+    return seconds if least is None or seconds < least else least + (min(seconds, 2 * least) - least) / 8
+
+
+def _pace(function: Callable[..., None], arguments: tuple[Any, ...], count: int, size: int) -> _Pace:
+    """Return what is known of some work: of arrays of these sizes."""
+    return _pace_of(function, count, size, tuple([a.size for a in arguments if type(a) is np.ndarray]))
 
 
 @functools.lru_cache(maxsize=1024)
-def _pace(function: Callable[..., None], count: int, size: int) -> _Pace:
-    """Return what is known of some work; other shapes with as many items share it, which costs time at worst."""
+def _pace_of(function: Callable[..., None], count: int, size: int, sizes: tuple[int, ...]) -> _Pace:
     return _Pace()
 
 
@@ -199,7 +208,7 @@ class _Pool:
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._calls = _counter()  # for helpers
         self._helpers = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may come here while its thread has it
 
     def _serve(self, number: int) -> None:
         nothing = left = _counter()
@@ -219,9 +228,9 @@ class _Pool:
             del job  # which would keep the caller's arrays
 
     def _grow(self, helpers: int) -> None:
+        if self._helpers >= helpers:
+            return
         with self._lock:
-            if not self._helpers < helpers:
-                return
             # Compiled here, where an error is the caller's.
             count(_counter())
             wait(_counter(), 0)
@@ -293,11 +302,11 @@ def run_chunks(function: Callable[..., None], count: int, size: int, *arguments:
     """
     if count <= 0:
         return
-    threads = threads_set()
+    threads = threads_set()  # in any case: it tells of a number that is none
     if count <= size:  # nothing to share: as most work of a small batch, of which the overhead counts
         _alone(function, arguments, count, size, flush)
         return
-    pace = _pace(function, count, size)
+    pace = _pace(function, arguments, count, size)
     helpers = pace.helpers(count, min(threads, -(-count // size)) - 1)
     size = pace.together(count, size, helpers + 1)
     helpers = min(helpers, -(-count // size) - 1)

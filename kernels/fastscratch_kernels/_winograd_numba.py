@@ -110,8 +110,8 @@ def _transform_filters(filters: Array, c: int, columns: int, out: Array, start: 
                 for half in range(two):
                     column = half * size + j * width
                     _transform_filter(filters, source + j * tap + half * width, five * tap, rows, column, five * width)
-            for half in range(two):
-                for i in range(six):
+            for i in range(six):
+                for half in range(two):
                     row = half * size + i * five * width
                     _transform_filter(rows, row, width, out, to + half * width + i * six * position, position)
 

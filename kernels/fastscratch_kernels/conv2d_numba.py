@@ -180,6 +180,11 @@ def sum_pixels(dy: Array, db: Array) -> None:
         run_chunks(_sum_images, 1, 1, flat(sums), n, f, total)
 
 
+def filter_panels(w: Array, bias: Array) -> working_memory:
+    """Return a block with memory for the panels of `w` (KH, KW, C, F), of as many columns as `bias` has numbers."""
+    return working_memory("panels of filters", w.size // w.shape[3] * bias.size, w.dtype)
+
+
 def pack_filters(w: Array, panels: Array) -> None:
     """Fill `panels` with `w` (KH, KW, C, F)."""
     f = w.shape[3]
@@ -206,7 +211,7 @@ def conv2d(
     _, oh, ow, f = out.shape
     where = geometry(h, width, c, w.shape[:2], stride, padding, dilation, oh, ow)
     bias = padded_bias(b, f, w.dtype)
-    with working_memory("panels of filters", w.size // f * bias.size, w.dtype) as panels:
+    with filter_panels(w, bias) as panels:
         pack_filters(w, panels)
         run_chunks(
             _conv2d_images,

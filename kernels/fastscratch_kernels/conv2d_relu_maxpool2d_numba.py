@@ -222,7 +222,7 @@ def _steps(count: int, step: int) -> Array:
 
 @functools.lru_cache(maxsize=256)
 def _where(
-    x_shape: tuple[int, ...],
+    image_shape: tuple[int, ...],
     kernel: Pair,
     stride: Pair,
     padding: Pair,
@@ -231,7 +231,7 @@ def _where(
     pooled: Pair,
 ) -> tuple[Geometry, Array]:
     """Return where the windows of the convolution lie in an image, and those under each pooling window."""
-    _, h, w, c = x_shape
+    h, w, c = image_shape
     where = geometry(h, w, c, kernel, stride, padding, dilation, 1, 1)
     row, column = stride[0] * where.padded[1] * c, stride[1] * c
     return where, _window_pixels(row, column, pool_kernel, pooled)
@@ -259,7 +259,7 @@ def conv2d_relu_maxpool2d(
         return
     dead = dead_position(argmax.dtype)
     n, ph, pw, f = out.shape
-    where, pixels = _where(x.shape, w.shape[:2], stride, padding, dilation, pool_kernel, (ph, pw))
+    where, pixels = _where(x.shape[1:], w.shape[:2], stride, padding, dilation, pool_kernel, (ph, pw))
     if algorithm == "F(2x2,5x5)":
         c = x.shape[3]
         corners = frozen(pixels[::4].copy())
@@ -268,7 +268,7 @@ def conv2d_relu_maxpool2d(
         winograd_pooled(images, where.image, where.padded[1] * c, c, corners, w, b, dead, out, argmax)
         return
     bias = padded_bias(b, f, w.dtype)
-    with working_memory("panels of filters", w.size // f * bias.size, w.dtype) as panels:
+    with conv2d_numba.filter_panels(w, bias) as panels:
         conv2d_numba.pack_filters(w, panels)
         run_chunks(
             _forward_images,
@@ -307,7 +307,7 @@ def conv2d_relu_maxpool2d_backward(
 ) -> None:
     """Fill `dx` (like x), `dw` (like w) and `db` (F,) from `dy` and `argmax` (N, PH, PW, F); None is left out."""
     n, ph, pw, f = dy.shape
-    where, pixels = _where(x.shape, w.shape[:2], stride, padding, dilation, pool_kernel, (ph, pw))
+    where, pixels = _where(x.shape[1:], w.shape[:2], stride, padding, dilation, pool_kernel, (ph, pw))
     whole_vectors = where.length % (VECTOR_BYTES // x.itemsize) == 0
     fits = _fits(groups, pool_kernel, pool_stride, pool_padding, argmax)
     if not fits or (dx is not None and not whole_vectors):

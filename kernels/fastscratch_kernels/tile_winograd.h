@@ -142,7 +142,7 @@ INLINE void NAME(winograd_filters_form)(const int AL, const int R, const struct 
     u += o0 / FB * AL * AL * s->ustep;
     if (turn) {
         REAL taps[25 * VW * FB];
-        if (n < FB) memset(taps, 0, sizeof taps);
+        if (n < FB) memset(taps, 0, R * R * VW * FB * sizeof(REAL));
         for (ptrdiff_t a = c0; a < c1; a += VW) {
             const ptrdiff_t some = c1 - a < VW ? c1 - a : VW;
             for (int k = 0; k < R * R; k++)

@@ -128,7 +128,7 @@ def test_published_runs_have_times_at_the_pace_of_ours(tmp_path, monkeypatch):
     findings = Findings(BY_NAME["speed_run"], PLAN, tmp_path)
     table = speed_run.published("ten")(findings)
     assert [row[3] for row in table.rows] == ["not measured yet"] * 3
-    assert not table.note
+    assert table.note == speed_run.SOURCE
     for job in PLAN.ordered(["speed_run"]):
         store.write(store.path_of(tmp_path, job.name), made_up.result(job))
     findings = Findings(BY_NAME["speed_run"], PLAN, tmp_path)
@@ -150,8 +150,10 @@ def test_what_is_missing_of_a_published_accuracy_is_named(tmp_path, monkeypatch,
     mark = whole_test(findings.first("ten"))["fingerprint"]
     monkeypatch.setattr(provenance, "COPIES", {mark: "a copy"} if is_copy else {})
     note = speed_run.published("ten")(findings).note
-    assert note.startswith("10 epochs are 3.55e14 operations, about as many as “Jordan, for 94 %”")
+    assert note.removeprefix(f"{speed_run.SOURCE} ").startswith("10 epochs are 3.55e14 operations, about as many as “Jordan, for 94 %”")
     assert ("JPEG" in note) == is_copy
-    assert not speed_run.published("hour")(findings).note  # three times as many
+    assert speed_run.published("hour")(findings).note == speed_run.SOURCE  # three times as many
+    some = Findings(BY_NAME["speed_run"], Plan(Scope("cifar10", share=0.01)), tmp_path / "others")
+    assert speed_run.published("ten")(some).note == speed_run.SOURCE
     monkeypatch.setattr(speed_run, "PUBLISHED", (("reached", 3.6e14, 0.01),))
-    assert not speed_run.published("ten")(findings).note
+    assert speed_run.published("ten")(findings).note == speed_run.SOURCE

@@ -141,17 +141,14 @@ def test_working_memory_of_a_block_inside_another_is_its_own(name):
         np.testing.assert_array_equal(outer, 1)
 
 
-def test_a_block_that_fails_gives_its_memory_back(name):
-    def fail():
-        with _memory.working_memory(name, 100, np.dtype(np.float32)) as memory:
-            places.add(place(memory))
-            raise ZeroDivisionError
-
-    places = set()
-    for _ in range(3):
-        with pytest.raises(ZeroDivisionError):
-            fail()
-    assert len(places) == 1
+def test_memory_is_kept_unless_its_block_fails(name):
+    """A helper may be at work in it still, where two interrupts came one after the other."""
+    with _memory.working_memory(name, 100, np.dtype(np.float32)):
+        pass
+    assert name in _memory._kept.working
+    with pytest.raises(ZeroDivisionError), _memory.working_memory(name, 100, np.dtype(np.float32)):
+        raise ZeroDivisionError
+    assert name not in _memory._kept.working
 
 
 def test_threads_share_no_working_memory(name):

@@ -105,7 +105,7 @@ def specializations():
 
 @pytest.mark.large
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_results_do_not_depend_on_the_number_of_threads(rng, dtype):
+def test_results_do_not_depend_on_the_number_of_threads(rng, dtype, all_is_shared):
     state = rng.bit_generator.state
     runs = []
     for threads in (1, 2, 3, 7):
@@ -119,7 +119,7 @@ def test_results_do_not_depend_on_the_number_of_threads(rng, dtype):
 
 @pytest.mark.large
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_results_do_not_depend_on_how_many_chunks_are_done_in_a_call(rng, dtype, monkeypatch):
+def test_results_do_not_depend_on_how_many_chunks_are_done_in_a_call(rng, dtype, monkeypatch, all_is_shared):
     state = rng.bit_generator.state
     kernels.set_num_threads(2)
     runs = []
@@ -227,15 +227,13 @@ def test_work_known_to_be_short_wakes_no_thread(monkeypatch):
         names.extend([threading.current_thread().name] * (stop - start))
 
     _parallel.run_chunks(note, 40, 1)  # of which nobody knows how long it takes
-    _parallel._pace(note, 40, 1)._item = 1e-6  # whoever did the chunks
+    _parallel._pace(note, (), 40, 1)._item = 1e-6  # whoever did the chunks
     names.clear()
     _parallel.run_chunks(note, 40, 1)
     assert names == [threading.current_thread().name] * 40
 
 
-def test_work_known_to_be_long_is_shared(monkeypatch):
-    monkeypatch.setattr(_parallel, "WORTH", 1e-12)
-    monkeypatch.setattr(_parallel, "LONG", 1e-12)
+def test_work_known_to_be_long_is_shared(all_is_shared):
     kernels.set_num_threads(2)
     both = threading.Barrier(2, timeout=30)  # breaks where one thread does both chunks
 

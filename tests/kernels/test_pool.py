@@ -39,7 +39,7 @@ def all_cases():
 
 
 @pytest.mark.parametrize(("op", "case"), list(all_cases()))
-def test_bits_do_not_depend_on_how_many_chunks_are_done_in_a_call(op, case, monkeypatch):
+def test_bits_do_not_depend_on_how_many_chunks_are_done_in_a_call(op, case, monkeypatch, all_is_shared):
     arrays, how = cases.arguments(op, case, "normal", "float32")
     monkeypatch.setattr(_parallel.chunk_size, "__defaults__", (1, 64))  # many chunks of little work
     kernels.set_num_threads(2)
@@ -50,7 +50,7 @@ def test_bits_do_not_depend_on_how_many_chunks_are_done_in_a_call(op, case, monk
     assert results[1:] == results[:-1]
 
 
-def test_short_chunks_are_done_in_one_call_a_thread(monkeypatch):
+def test_short_chunks_are_done_in_one_call_a_thread(monkeypatch, all_is_shared):
     monkeypatch.setattr(_parallel, "CALL", 1e3)
     kernels.set_num_threads(2)
     both = threading.Barrier(2, timeout=30)
@@ -64,9 +64,7 @@ def test_short_chunks_are_done_in_one_call_a_thread(monkeypatch):
     _parallel.run_chunks(note, 9, 1)  # of which nobody knows how long it takes
     assert sorted(runs) == [(i, i + 1) for i in range(9)]
     runs.clear()
-    _parallel._pace(note, 9, 1)._item = 1e-6  # whoever did the chunks
-    monkeypatch.setattr(_parallel, "WORTH", 1e-12)
-    monkeypatch.setattr(_parallel, "LONG", 1e-12)
+    _parallel._pace(note, (), 9, 1)._item = 1e-6  # whoever did the chunks
     _parallel.run_chunks(note, 9, 1)
     assert sorted(runs) == [(0, 5), (5, 9)]
 
@@ -108,13 +106,78 @@ def test_short_work_is_shared_where_that_is_quicker(monkeypatch):
 
     assert [called(4e-4, 2e-4) for _ in range(22)] == [3, 0, *[3] * 8, 0, *[3] * 9, 0, 3]
     # Now it is not, which nobody knows before it has been tried for a while.
-    assert [called(4e-4, 8e-4) for _ in range(40)].count(0) > 30
-    assert called(4e-4, 8e-4) == 0
-    # Nor is it shared where there is little to do, and always where there is much.
-    pace.note(1e-5, count)
-    assert pace.helpers(count, most) == 0
-    pace.note(0.1, count)
-    assert [pace.helpers(count, most) for _ in range(30)] == [3] * 30
+    assert [called(4e-4, 8e-4) for _ in range(40)] == [*[3] * 6, 0, 0, *[3, *[0] * 9] * 3, 3, 0]
+
+
+@pytest.mark.parametrize(("seconds", "helpers"), [(1e-5, 0), (1e-4, 1), (2.5e-3, 3), (0.1, 3)])
+def test_little_work_is_never_shared_and_much_is_always(seconds, helpers):
+    """Work between them is tried alone, too."""
+    pace = _parallel._Pace()
+    pace.note(seconds, 8)
+    assert pace.helpers(8, 3) == helpers
+    pace.compare(seconds, helpers)
+    pace.note(seconds, 8)
+    is_between = 6e-5 < seconds < 2e-3
+    assert [pace.helpers(8, 3) for _ in range(30)] == [0 if is_between else helpers] * 30
+
+
+def test_helpers_begin_behind_the_calling_threads_chunks():
+    begun = []
+    for helper in range(1, 16):
+        job = _parallel._Job(lambda start, stop: begun.append(start), (), 4, 1, flush=False, threads=4)
+        job.work(helper)
+    assert begun[::4] == [1, 2, 3] * 5
+    alone = _parallel._Job(lambda start, stop: begun.append(start), (), 4, 1, flush=False, threads=1)
+    assert alone.work(3) == 4
+
+
+class Clock:
+    """In place of the module `time`."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(2e-4, [True, False, True, True, True, False, True]), (9e-4, [True, False, False, False, False, True, False])],
+)
+def test_a_call_goes_by_what_was_quicker_before(monkeypatch, seconds, expected):
+    """Four chunks take 0.4 ms alone, and `seconds` shared."""
+    clock, shared = Clock(), []
+
+    def work(start, stop):
+        clock.now += 1e-4 * (stop - start)
+
+    def run(job, helpers, pace):
+        clock.now += seconds
+        pace.note(seconds, 2)
+        shared.append(helpers)
+
+    monkeypatch.setattr(_parallel, "time", clock)
+    monkeypatch.setattr(_parallel._pool, "run", run)
+    monkeypatch.setattr(_parallel, "TRY", 5)
+    kernels.set_num_threads(2)
+    happened = []
+    for _ in expected:
+        shared.clear()
+        _parallel.run_chunks(work, 4, 1)
+        happened.append(bool(shared))
+    assert happened == expected
+
+
+def test_layers_with_as_many_chunks_are_told_apart_by_their_arrays():
+    def work(x, w, start, stop):
+        pass
+
+    x, w = np.zeros(6), np.zeros(3)
+    pace = _parallel._pace(work, (x, 1, w), 4, 1)
+    assert _parallel._pace(work, (x.copy(), 2, w), 4, 1) is pace
+    for other in ((x, 1, np.zeros(4)), (w, 1, x), (np.zeros(12), 1, w)):
+        assert _parallel._pace(work, other, 4, 1) is not pace
 
 
 def test_the_last_chunk_is_not_much_shorter_where_that_can_be():

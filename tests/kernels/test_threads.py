@@ -79,7 +79,7 @@ def large_arguments(op):
 @pytest.mark.parametrize(
     ("op", "backend"), [pytest.param(op, name) for op in cases.CASES for name in kernels.available(op)]
 )
-def test_results_do_not_depend_on_the_number_of_threads(op, backend):
+def test_results_do_not_depend_on_the_number_of_threads(op, backend, all_is_shared):
     """Bit for bit, but for the matrix products of the NumPy column.
 
     Those are the BLAS library's, which cuts the rows by the number of threads and rounds the rows at the cuts in
@@ -106,7 +106,7 @@ def test_results_do_not_depend_on_the_number_of_threads(op, backend):
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
 @pytest.mark.parametrize("backend", kernels.available("maxpool2d"))
-def test_pooling_over_many_places_does_not_depend_on_the_number_of_threads(backend, dtype):
+def test_pooling_over_many_places_does_not_depend_on_the_number_of_threads(backend, dtype, all_is_shared):
     """Windows whose places need more than a byte have loops of their own."""
     case = cases.Pool("many_places", (5, 40, 33, 3), (17, 16), (8, 5), (3, 8))
     results = []
