@@ -138,8 +138,8 @@ EXPERIMENT = Experiment(
         "at from both sides. Left out are his averaging of weights, GELU in place of ReLU, and mirroring each image in "
         "every second epoch; his whitening layer has a bias that is trained for three epochs, this one has none. His "
         "runs have 9.9 epochs. Ten epochs were planned after one full run of eight, not kept, which fell a little "
-        "short of 90 % of the test images; thirty are what an hour has room for, by the times of steps. Batches are half as "
-        "large as his, for which rate and decay are recomputed, and the rate rises and falls along a cosine."
+        "short of 90 % of the test images; thirty are what an hour has room for, by the times of steps. Batches are "
+        "half as large as his, for which rate and decay are recomputed, and the rate rises and falls along a cosine."
     ),
     fixed=RECIPE,
     settings=(
