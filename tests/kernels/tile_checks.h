@@ -29,9 +29,10 @@ static REAL *NAME(output)(const REAL *from, ptrdiff_t n) {
     return p + GUARD;
 }
 
-/* Compare an output with what the loops made of a copy of it, to `rounding` times the largest number, or `largest`;
- * guards are compared too. Frees both. */
-static void NAME(compare_sums)(REAL *got, REAL *wanted, ptrdiff_t n, double rounding, double largest) {
+/* Compare an output with what the loops made of a copy of it, to `rounding` times the largest number; guards are
+ * compared too. Frees both. */
+static void NAME(compare)(REAL *got, REAL *wanted, ptrdiff_t n, double rounding) {
+    double largest = 0;
     for (ptrdiff_t i = 0; i < n; i++) largest = fabs(wanted[i]) > largest ? fabs(wanted[i]) : largest;
     for (ptrdiff_t i = -GUARD; i < n + GUARD; i++) {
         const REAL is = got[i], should = i < 0 || i >= n ? (REAL)NAN : wanted[i];
@@ -40,10 +41,6 @@ static void NAME(compare_sums)(REAL *got, REAL *wanted, ptrdiff_t n, double roun
     cases++;
     free(got - GUARD);
     free(wanted);
-}
-
-static void NAME(compare)(REAL *got, REAL *wanted, ptrdiff_t n, double rounding) {
-    NAME(compare_sums)(got, wanted, n, rounding, 0);
 }
 
 

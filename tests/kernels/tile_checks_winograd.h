@@ -10,7 +10,6 @@ struct NAME(tiles) {
 };
 
 #define IMAGES 2
-#define LEAST_TERM 1 /* of sums of whole numbers: where all of them cancel, what is left is a rounding error of such */
 
 /* `grow` pixels of output for each pixel of the layer. */
 static struct NAME(tiles) NAME(make_tiles)(const FUNCTIONS *t, const struct layer *l, int form, ptrdiff_t grow) {
@@ -89,7 +88,7 @@ static void NAME(check_winograd_forward)(const FUNCTIONS *t, const struct layer 
         REAL *y = NAME(output)(NULL, n), *wanted = NAME(copy)(y, n);
         NAME(convolve)(&q, wanted);
         NAME(run_winograd)(t, &q, q.w, 0, y, NULL);
-        NAME(compare_sums)(y, wanted, n, NAME(rounding)(&q), LEAST_TERM);
+        NAME(compare)(y, wanted, n, NAME(rounding)(&q));
         NAME(forget_tiles)(&q);
     }
 }
@@ -121,7 +120,7 @@ static void NAME(check_winograd_pool)(const FUNCTIONS *t, const struct layer *l)
             if (place == TILE_DEAD) expect(y[at] == 0, "number where ReLU is off", at);
         }
         free(places);
-        NAME(compare_sums)(y, wanted, n, NAME(rounding)(&q), LEAST_TERM);
+        NAME(compare)(y, wanted, n, NAME(rounding)(&q));
         NAME(forget_tiles)(&q);
     }
 }
@@ -137,7 +136,7 @@ static void NAME(check_winograd_turned)(const FUNCTIONS *t, const struct layer *
                 for (ptrdiff_t f = 0; f < F; f++) turned[((8 - k) * F + f) * q.s.C + c] = q.w[(k * q.s.C + c) * F + f];
         NAME(convolve)(&q, wanted);
         NAME(run_winograd)(t, &q, turned, 1, y, NULL);
-        NAME(compare_sums)(y, wanted, n, NAME(rounding)(&q), LEAST_TERM);
+        NAME(compare)(y, wanted, n, NAME(rounding)(&q));
         free(turned);
         NAME(forget_tiles)(&q);
     }
@@ -168,7 +167,7 @@ static void NAME(check_winograd_gradient)(const FUNCTIONS *t, const struct layer
             for (ptrdiff_t c = 0; c < C; c++)
                 for (ptrdiff_t f = 0; f < F; f++) wanted[(k * C + c) * F + f] += q.x[at + c] * dy[o * F + f];
         }
-        NAME(compare_sums)(dw, wanted, n, NAME(rounding)(&q), LEAST_TERM);
+        NAME(compare)(dw, wanted, n, NAME(rounding)(&q));
         free(dy);
         free(z);
         free(du);
