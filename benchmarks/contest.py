@@ -38,7 +38,7 @@ LONG = 1.0
 """Seconds of a call in which what it costs to wake threads and caches is lost."""
 
 AWAKE = 0.1
-"""Seconds after which whole steps are as fast as they will be."""
+"""Seconds after which steps and layers are as fast as they will be."""
 
 
 class EngineError(RuntimeError):
@@ -217,7 +217,8 @@ class Pace:
         A contestant that has computed for so many seconds takes no part in further rounds.
     wake : float
         For how long a contestant does the task before its clock runs, once at least: after others had their turn, small
-        steps take up to a third longer for the first tenth of a second.
+        steps take up to a third longer for the first tenth of a second, and layers of some threads alone up to
+        several times as long.
     """
 
     rounds: int = 7

@@ -189,7 +189,6 @@ def thread_counts(most: int) -> list[int]:
 def _channels(processes: Sequence[Process], pace: Pace, channels: Sequence[int]) -> Points:
     """Return milliseconds of a 3 x 3 convolution, forward, over its operations in GFLOP."""
     tell("channels")
-    pace = dataclasses.replace(pace, wake=0.0)  # an op alone is woken by one call
     shapes = [Conv(f"channels.{count}", 16, count, count, 3, padding=1) for count in channels]
     tasks = {
         shape.flops(BATCH) / 1e9: {"kind": "op", "shape": dataclasses.asdict(shape), "batch": BATCH} for shape in shapes

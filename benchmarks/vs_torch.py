@@ -49,6 +49,9 @@ COMPILED_ROWS = ("baseline-32", "vgg-32")
 ROUNDS, ROUNDS_OF_ONE_START = 3, 7
 """Of each start. Processes differ by more than rounds of one do, so that many starts tell more than many rounds."""
 
+SECONDS, SECONDS_OF_LAYERS = 0.2, 0.1
+"""Of a round of PyTorch; layers alone are many, and their calls short."""
+
 COMPARED = ("backend", "ms", "PyTorch ms", "at its best", "ratio", "range")
 
 
@@ -75,8 +78,8 @@ class Options:
         Processes of each engine, one after the other; with --layers and --compile it is one.
     rounds : int or None
         Rounds of each start; the median of all counts. None takes 3, and 7 where there is one start.
-    seconds : float
-        What a round of PyTorch should take.
+    seconds : float or None
+        What a round of PyTorch should take. None takes 0.2, and 0.1 with --layers, whose rows are many.
     images : int
         Random images that batches are gathered from.
     out : str
@@ -93,7 +96,7 @@ class Options:
     keep_memory: bool = False
     starts: int = 5
     rounds: int | None = None
-    seconds: float = 0.2
+    seconds: float | None = None
     images: int = 2048
     out: str = ""
     quick: bool = False
@@ -118,11 +121,15 @@ def run(options: Options) -> int:
     rounds = options.rounds
     if rounds is None:
         rounds = ROUNDS if starts > 1 else ROUNDS_OF_ONE_START
-    pace = QUICK if options.quick else Pace(rounds, options.seconds, wake=0.0 if options.layers else AWAKE)
+    seconds = options.seconds
+    if seconds is None:
+        seconds = SECONDS_OF_LAYERS if options.layers else SECONDS
+    pace = QUICK if options.quick else Pace(rounds, seconds, wake=AWAKE)
     name = "vs_torch_compiled" if options.compile else "vs_torch"
     if options.layers:
         name = "vs_torch_layers"
-    settings = settings_of(options) | {"threads": threads, "starts": starts, "rounds": pace.rounds}
+    taken = {"threads": threads, "starts": starts, "rounds": pace.rounds, "seconds": pace.seconds}
+    settings = settings_of(options) | taken
     need("torch")
     with section(name, settings, options.out) as results:
         if options.layers:
