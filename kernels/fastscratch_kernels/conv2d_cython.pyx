@@ -161,11 +161,24 @@ cdef int _input_gradient(const Geometry *g, const real *dy, const real *w, real 
     return no_memory() if failed else 0
 
 
-cdef inline Py_ssize_t _cached_images(const Geometry *g, Py_ssize_t bytes) noexcept nogil:
-    # How many images of so many `bytes` are gone through before the next: as many as are added up in one pass of the
-    # tile, or a multiple, so that the order of the sums stays what it is without.
-    cdef Py_ssize_t one = max(1, TILE_PASS_PIXELS // (g.OH * g.OW))
-    return max(one, CACHED // bytes // one * one)
+cdef inline (Py_ssize_t, Py_ssize_t) _cached(const Geometry *g, Py_ssize_t bytes) noexcept nogil:
+    # How many images of so many `bytes` are gone through before the next, and how many pixels of each: as many as are
+    # added up in one pass of the tile, or a multiple, so that the order of the sums stays what it is without.
+    cdef Py_ssize_t pixels = g.OH * g.OW, one = max(1, TILE_PASS_PIXELS // pixels)
+    if bytes > CACHED and pixels > TILE_PASS_PIXELS:
+        return 1, min(pixels, max(1, CACHED * pixels // bytes // TILE_PASS_PIXELS) * TILE_PASS_PIXELS)
+    return max(one, CACHED // bytes // one * one), pixels
+
+
+cdef inline void _add_products(const tile_table *t, const tile_patches *p, Py_ssize_t first, Py_ssize_t pixels,
+                               const real *x, Py_ssize_t ldx, Py_ssize_t rows, const real *dy, Py_ssize_t lddy,
+                               Py_ssize_t ldg, Py_ssize_t n, real *dw, Py_ssize_t ldw) noexcept nogil:
+    # Of one segment of the patches, and so many of the pixels from `first` on.
+    cdef tile_patches some = p[0]
+    some.nseg = 1
+    some.pix += first
+    some.npix = pixels
+    filter_sums(t, x, ldx, &some, rows, dy + first * ldg, lddy, ldg, n, dw, ldw)
 
 
 cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real *dw, real *db, real *dyp, real *dwp,
@@ -177,21 +190,22 @@ cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(dw), blocks = round_up(g.FG, block) // block, pixels = g.OH * g.OW
     cdef Py_ssize_t ldx = g.HP * g.WP * g.C, lddy = pixels * block
-    cdef Py_ssize_t q, chunk, tile, run, b, n, i, f, k, s, count, group, rows, at
+    cdef Py_ssize_t q, chunk, tile, run, b, n, i, f, k, s, count, group, rows, at, images, some, parts, chunks, tasks
     cdef bint whole = g.FG % block == 0
     cdef Py_ssize_t ldw = g.F if whole else block
     cdef Py_ssize_t piecelen = 48, pieces = (g.seglen + piecelen - 1) // piecelen
     cdef Py_ssize_t tiles = g.groups * g.nseg * pieces * blocks  # of up to piecelen rows and a block of filters each
-    cdef Py_ssize_t images = _cached_images(g, (ldx + pixels * g.F) * sizeof(real))
-    cdef Py_ssize_t tasks = tiles if images >= g.N else min(tiles, TASKS * threads)
-    cdef tile_patches p = plain_patches(t, g, TABLES), segment = p
+    cdef tile_patches p = plain_patches(t, g, TABLES)
     cdef real *to
     cdef tile_share *shares
     cdef int worker
     cdef unsigned long state = 0
     if p.pix == NULL:
         no_memory()
-    segment.nseg = 1
+    images, some = _cached(g, (ldx + pixels * g.F) * sizeof(real))
+    parts = (pixels + some - 1) // some
+    chunks = (g.N + images - 1) // images * parts
+    tasks = tiles if chunks == 1 else min(tiles, TASKS * threads)
     shares = share_out(t, SHARES, tasks, threads)
     with parallel(num_threads=threads):
         state = t.flush_denormals()
@@ -206,8 +220,8 @@ cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real
                 q = next_task(shares, threads, worker)
                 if q < 0:
                     break
-                for chunk in range((g.N + images - 1) // images):
-                    n = chunk * images
+                for chunk in range(chunks):
+                    n, i = chunk // parts * images, chunk % parts * some
                     for tile in range(tiles * q // tasks, tiles * (q + 1) // tasks):
                         run = tile // blocks  # of rows: the filters of one after the other, as they read the same of x
                         group, s, at = run // (g.nseg * pieces), run // pieces % g.nseg, run % pieces * piecelen
@@ -215,11 +229,11 @@ cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real
                         rows = min(piecelen, g.seglen - at)
                         k = s * g.seglen + at
                         to = dw + k * g.F + b * block if whole else dwp + (b * g.K + k) * block
-                        if n == 0:
-                            for i in range(rows):
-                                memset(to + i * ldw, 0, block * sizeof(real))
-                        filter_sums(t, x + n * ldx + p.seg[s] + group * g.CG + at, ldx, &segment, rows,
-                                    dyp + (b * g.N + n) * lddy, lddy, block, min(images, g.N - n), to, ldw)
+                        if chunk == 0:
+                            for f in range(rows):
+                                memset(to + f * ldw, 0, block * sizeof(real))
+                        _add_products(t, &p, i, min(some, pixels - i), x + n * ldx + p.seg[s] + group * g.CG + at, ldx,
+                                      rows, dyp + (b * g.N + n) * lddy, lddy, block, min(images, g.N - n), to, ldw)
         if not whole:
             barrier()
             for b in prange(g.groups * blocks, schedule="static"):

@@ -165,19 +165,21 @@ def test_the_fused_block_is_the_composition(case, dtype):
             assert got.tobytes() == wanted.tobytes()
 
 
-REPORT_LAYERS = (
+LARGE_LAYERS = (
     cases.Windows("first", (5, 16, 16, 3), (3, 3), 32),
     cases.Windows("second", (5, 15, 15, 32), (5, 5), 64),
     cases.Windows("third", (5, 6, 6, 64), (3, 3), 64),
+    cases.Windows("parts", (2, 37, 41, 48), (3, 2), 40),
 )
-"""The report's layers with all their channels, and images that leave remainders: what fast paths are made for."""
+"""The report's layers with all their channels, and images that leave remainders: what fast paths are made for; and
+images that no cache holds, gone through in parts."""
 
 
 @pytest.mark.large
 @pytest.mark.parametrize("dtype", cases.DTYPES)
-@pytest.mark.parametrize("case", REPORT_LAYERS, ids=str)
+@pytest.mark.parametrize("case", LARGE_LAYERS, ids=str)
 @pytest.mark.parametrize("backend", [name for name in kernels.available("conv2d") if name != "numpy"])
-def test_the_reports_layers_equal_the_reference(backend, case, dtype):
+def test_large_layers_equal_the_reference(backend, case, dtype):
     """Too large for the loops: against NumPy, which is held to the loops above. Whole numbers again bit for bit.
 
     A path that Winograd's transforms shorten is exact for no numbers, and breaks ties its own way.
