@@ -149,7 +149,7 @@ def check_in_place(name: str, out: Any, own_name: str, own: Array, /, **others: 
     own : ndarray
         The C-contiguous array whose next value is filled in, number by number.
     """
-    if isinstance(out, np.ndarray) and (out.shape != own.shape or address(out) != address(own)):
+    if out is not own and isinstance(out, np.ndarray) and (out.shape != own.shape or address(out) != address(own)):
         others = {own_name: own, **others}
     return check_out(name, out, own.shape, own.dtype, **others)
 
@@ -162,7 +162,7 @@ def check_number(name: str, value: Any) -> float:
     TypeError
         If it is no real number.
     """
-    if not isinstance(value, numbers.Real):
+    if type(value) is not float and not isinstance(value, numbers.Real):  # the second one takes a microsecond
         raise TypeError(f"{name} must be a number, got {value!r}")
     return float(value)
 
