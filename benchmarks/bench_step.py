@@ -17,7 +17,6 @@ from typing import Any
 
 from console import BACKENDS, chosen, chosen_backends, main, need, table, tell, thread_count, whole_numbers
 from contest import (
-    AWAKE,
     QUICK,
     Contestant,
     EngineError,
@@ -86,7 +85,7 @@ def run(options: Options) -> int:
     backends = chosen_backends(options.backends)
     batches = whole_numbers("batches", options.batches)
     threads = sorted({1, thread_count(options.threads)})
-    pace = Pace(options.rounds, options.seconds, budget=5.0, wake=AWAKE)
+    pace = Pace(options.rounds, options.seconds, budget=5.0)
     if options.quick:
         batches, threads, pace = batches[:1], threads[-1:], QUICK
     contestants = [*torch_contestants(), *map(fastscratch_contestant, backends)]

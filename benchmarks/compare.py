@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 from console import BACKENDS, chosen, chosen_one, main, table, tell, thread_count
 from contest import (
-    AWAKE,
     QUICK,
     TOLERANCES,
     Contestant,
@@ -145,7 +144,7 @@ def run(options: Options) -> int:
     names = chosen("rows", options.rows, tuple(STEPS))
     backend = chosen_one("backend", options.backend, BACKENDS)
     threads = thread_count(options.threads)
-    pace = QUICK if options.quick else Pace(options.rounds, options.seconds, wake=AWAKE)
+    pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
     commits = {"base": _commit(options.base), "head": _commit(options.head)}
     confidence = 1 - (1 - CONFIDENCE) / len(names)
     slower = []

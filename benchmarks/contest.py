@@ -38,7 +38,7 @@ LONG = 1.0
 """Seconds of a call in which what it costs to wake threads and caches is lost."""
 
 AWAKE = 0.1
-"""Seconds after which steps and layers are as fast as they will be."""
+"""Seconds after which calls are as fast as they will be."""
 
 
 class EngineError(RuntimeError):
@@ -224,7 +224,7 @@ class Pace:
     rounds: int = 7
     seconds: float = 0.6
     budget: float = 40.0
-    wake: float = 0.0
+    wake: float = AWAKE
 
     def __post_init__(self) -> None:
         if self.rounds < 1:
@@ -233,7 +233,7 @@ class Pace:
             raise ValueError(f"seconds and budget must be positive, got {self.seconds} and {self.budget}")
 
 
-QUICK = Pace(rounds=2, seconds=0.02, budget=2.0)
+QUICK = Pace(rounds=2, seconds=0.02, budget=2.0, wake=0.0)
 """Enough to see that everything works; its times say nothing."""
 
 

@@ -49,7 +49,7 @@ class Options:
     backends: str = ",".join(BACKENDS)
     threads: int | None = None
     rounds: int = 5
-    seconds: float = 0.1
+    seconds: float = 0.05
     out: str = ""
     quick: bool = False
 

@@ -19,7 +19,6 @@ import figures
 import numpy as np
 from console import chosen_backends, main, need, table, tell, thread_count
 from contest import (
-    AWAKE,
     QUICK,
     Contestant,
     Pace,
@@ -80,7 +79,7 @@ def run(options: Options) -> int:
     """Measure, print, draw and write."""
     backends = chosen_backends(options.backends)
     threads = thread_count(options.threads)
-    pace = QUICK if options.quick else Pace(options.rounds, options.seconds, wake=AWAKE)
+    pace = QUICK if options.quick else Pace(options.rounds, options.seconds)
     contestants = [*torch_contestants(), *map(fastscratch_contestant, backends)]
     few = 2 if options.quick else None
     need("torch")

@@ -19,7 +19,6 @@ from typing import Any
 
 from console import BACKENDS, chosen, chosen_backends, main, need, table, tell, thread_count
 from contest import (
-    AWAKE,
     KEEP_MEMORY,
     QUICK,
     TOLERANCES,
@@ -124,7 +123,7 @@ def run(options: Options) -> int:
     seconds = options.seconds
     if seconds is None:
         seconds = SECONDS_OF_LAYERS if options.layers else SECONDS
-    pace = QUICK if options.quick else Pace(rounds, seconds, wake=AWAKE)
+    pace = QUICK if options.quick else Pace(rounds, seconds)
     name = "vs_torch_compiled" if options.compile else "vs_torch"
     if options.layers:
         name = "vs_torch_layers"

@@ -162,7 +162,7 @@ def check_number(name: str, value: Any) -> float:
     TypeError
         If it is no real number.
     """
-    if type(value) is not float and not isinstance(value, numbers.Real):  # the second one takes a microsecond
+    if type(value) is not float and not isinstance(value, numbers.Real):  # which takes several times as long
         raise TypeError(f"{name} must be a number, got {value!r}")
     return float(value)
 

@@ -190,7 +190,8 @@ cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real
     cdef const tile_table *t = table()
     cdef Py_ssize_t block = block_size(dw), blocks = round_up(g.FG, block) // block, pixels = g.OH * g.OW
     cdef Py_ssize_t ldx = g.HP * g.WP * g.C, lddy = pixels * block
-    cdef Py_ssize_t q, chunk, tile, run, b, n, i, f, k, s, count, group, rows, at, images, some, parts, chunks, tasks
+    cdef Py_ssize_t q, chunk, tile, run, b, n, i, f, k, s, count, group, row, rows, at
+    cdef Py_ssize_t images, some, parts, chunks, tasks
     cdef bint whole = g.FG % block == 0
     cdef Py_ssize_t ldw = g.F if whole else block
     cdef Py_ssize_t piecelen = 48, pieces = (g.seglen + piecelen - 1) // piecelen
@@ -230,8 +231,8 @@ cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real
                         k = s * g.seglen + at
                         to = dw + k * g.F + b * block if whole else dwp + (b * g.K + k) * block
                         if chunk == 0:
-                            for f in range(rows):
-                                memset(to + f * ldw, 0, block * sizeof(real))
+                            for row in range(rows):
+                                memset(to + row * ldw, 0, block * sizeof(real))
                         _add_products(t, &p, i, min(some, pixels - i), x + n * ldx + p.seg[s] + group * g.CG + at, ldx,
                                       rows, dyp + (b * g.N + n) * lddy, lddy, block, min(images, g.N - n), to, ldw)
         if not whole:

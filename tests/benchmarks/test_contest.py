@@ -13,7 +13,7 @@ from contest import Contestant, EngineError, Measured, Pace
 from worker import summary
 
 TASK = {"kind": "training", "network": "baseline", "batch": 2, "count": 8}
-SHORT = Pace(rounds=2, seconds=1e-4)
+SHORT = Pace(rounds=2, seconds=1e-4, wake=0.0)
 NUMPY = contest.fastscratch_contestant("numpy")
 
 
@@ -33,7 +33,7 @@ def test_rounds_of_several_starts_stand_behind_each_other(monkeypatch):
     begun = []
     started = contest.started
     monkeypatch.setattr(contest, "started", lambda *all: begun.append(all) or started(*all))
-    pace = Pace(rounds=2, seconds=1e-4, budget=1e-9)
+    pace = Pace(rounds=2, seconds=1e-4, budget=1e-9, wake=0.0)
     again, seen, variables = Contestant("again", NUMPY.settings), [], {"MALLOC_TRIM_THRESHOLD_": "1000000"}
     found = contest.compete_anew([NUMPY, again], 1, TASK, pace, 2, extra=variables, examine=seen.append)
     measured = contest.merged(found)
