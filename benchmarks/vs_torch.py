@@ -45,7 +45,7 @@ FAST_BACKENDS = ("cython",)
 COMPILED_ROWS = ("baseline-32", "vgg-32")
 """What is measured with torch.compile where nothing else is asked for: it takes a minute for each."""
 
-ROUNDS, ROUNDS_OF_ONE_START = 3, 7
+ROUNDS, ROUNDS_OF_ONE_START = 3, 5
 """Of each start. Processes differ by more than rounds of one do, so that many starts tell more than many rounds."""
 
 SECONDS, SECONDS_OF_LAYERS = 0.2, 0.1
@@ -76,7 +76,7 @@ class Options:
     starts : int
         Processes of each engine, one after the other; with --layers and --compile it is one.
     rounds : int or None
-        Rounds of each start; the median of all counts. None takes 3, and 7 where there is one start.
+        Rounds of each start; the median of all counts. None takes 3, and 5 where there is one start.
     seconds : float or None
         What a round of PyTorch should take. None takes 0.2, and 0.1 with --layers, whose rows are many.
     images : int
