@@ -6,14 +6,11 @@ from libc.string cimport memcpy, memset
 cdef extern from "tile.h" nogil:
     struct tile_patches:
         const Py_ssize_t *pix
-        Py_ssize_t npix
         const Py_ssize_t *seg
-        Py_ssize_t nseg
-        Py_ssize_t seglen
-        Py_ssize_t window
+        Py_ssize_t npix, nseg, seglen, window
 
     enum:
-        TILE_DEAD, TILE_PASS_PIXELS
+        TILE_DEAD
 
     enum tile_form:
         TILE_F2K3, TILE_F4K3, TILE_F2K5
@@ -36,10 +33,11 @@ cdef extern from "tile.h" nogil:
                         float *buf, float *y, Py_ssize_t ldy) noexcept nogil
         void (*forward_pool)(const float *x, const tile_patches *p, const float *w, const float *bias, Py_ssize_t nf,
                              float *buf, float *y, uint8_t *argmax, Py_ssize_t ldy) noexcept nogil
-        void (*scatter)(const float *dy, Py_ssize_t ldy, Py_ssize_t nf, const float *wt, const Py_ssize_t *pix,
-                        Py_ssize_t npix, float *dxp) noexcept nogil
+        void (*scatter)(const float *dy, Py_ssize_t ldy, Py_ssize_t nf, const float *wt, Py_ssize_t nc,
+                        const Py_ssize_t *pix, Py_ssize_t npix, float *dxp) noexcept nogil
         void (*dweight)(const float *x, Py_ssize_t ldx, const tile_patches *p, Py_ssize_t nk, const float *dy,
-                        Py_ssize_t lddy, Py_ssize_t ldg, Py_ssize_t n, float *dw, Py_ssize_t ldw) noexcept nogil
+                        Py_ssize_t lddy, Py_ssize_t ldg, Py_ssize_t nf, Py_ssize_t n, float *dw,
+                        Py_ssize_t ldw) noexcept nogil
         void (*patches)(const float *x, const tile_patches *p, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t ldr,
                         float *rows) noexcept nogil
         void (*pooled)(const float *rows, Py_ssize_t window, Py_ssize_t ldr, const float *zeros, const float *dy,
@@ -91,10 +89,11 @@ cdef extern from "tile.h" nogil:
                         double *buf, double *y, Py_ssize_t ldy) noexcept nogil
         void (*forward_pool)(const double *x, const tile_patches *p, const double *w, const double *bias, Py_ssize_t nf,
                              double *buf, double *y, uint8_t *argmax, Py_ssize_t ldy) noexcept nogil
-        void (*scatter)(const double *dy, Py_ssize_t ldy, Py_ssize_t nf, const double *wt, const Py_ssize_t *pix,
-                        Py_ssize_t npix, double *dxp) noexcept nogil
+        void (*scatter)(const double *dy, Py_ssize_t ldy, Py_ssize_t nf, const double *wt, Py_ssize_t nc,
+                        const Py_ssize_t *pix, Py_ssize_t npix, double *dxp) noexcept nogil
         void (*dweight)(const double *x, Py_ssize_t ldx, const tile_patches *p, Py_ssize_t nk, const double *dy,
-                        Py_ssize_t lddy, Py_ssize_t ldg, Py_ssize_t n, double *dw, Py_ssize_t ldw) noexcept nogil
+                        Py_ssize_t lddy, Py_ssize_t ldg, Py_ssize_t nf, Py_ssize_t n, double *dw,
+                        Py_ssize_t ldw) noexcept nogil
         void (*patches)(const double *x, const tile_patches *p, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t ldr,
                         double *rows) noexcept nogil
         void (*pooled)(const double *rows, Py_ssize_t window, Py_ssize_t ldr, const double *zeros, const double *dy,
@@ -142,6 +141,7 @@ cdef extern from "tile.h" nogil:
         const char *isa
         tile_functions_f32 f32
         tile_functions_f64 f64
+        Py_ssize_t pass_pixels
         void *(*scratch)(int slot, size_t bytes) noexcept nogil
         unsigned long (*flush_denormals)() noexcept nogil
         void (*restore_denormals)(unsigned long state) noexcept nogil
@@ -225,20 +225,20 @@ cdef inline void conv(const tile_table *t, const real *x, const tile_patches *p,
 
 
 cdef inline void scatter(const tile_table *t, const real *dy, Py_ssize_t ldy, Py_ssize_t nf, const real *wt,
-                         const Py_ssize_t *pix, Py_ssize_t npix, real *dxp) noexcept nogil:
+                         Py_ssize_t nc, const Py_ssize_t *pix, Py_ssize_t npix, real *dxp) noexcept nogil:
     if real is float:
-        t.f32.scatter(dy, ldy, nf, wt, pix, npix, dxp)
+        t.f32.scatter(dy, ldy, nf, wt, nc, pix, npix, dxp)
     else:
-        t.f64.scatter(dy, ldy, nf, wt, pix, npix, dxp)
+        t.f64.scatter(dy, ldy, nf, wt, nc, pix, npix, dxp)
 
 
 cdef inline void filter_sums(const tile_table *t, const real *x, Py_ssize_t ldx, const tile_patches *p, Py_ssize_t nk,
-                             const real *dy, Py_ssize_t lddy, Py_ssize_t ldg, Py_ssize_t n, real *dw,
-                             Py_ssize_t ldw) noexcept nogil:
+                             const real *dy, Py_ssize_t lddy, Py_ssize_t ldg, Py_ssize_t nf, Py_ssize_t n,
+                             real *dw, Py_ssize_t ldw) noexcept nogil:
     if real is float:
-        t.f32.dweight(x, ldx, p, nk, dy, lddy, ldg, n, dw, ldw)
+        t.f32.dweight(x, ldx, p, nk, dy, lddy, ldg, nf, n, dw, ldw)
     else:
-        t.f64.dweight(x, ldx, p, nk, dy, lddy, ldg, n, dw, ldw)
+        t.f64.dweight(x, ldx, p, nk, dy, lddy, ldg, nf, n, dw, ldw)
 
 
 cdef inline void conv_relu_pool(const tile_table *t, const real *x, const tile_patches *p, const real *w,

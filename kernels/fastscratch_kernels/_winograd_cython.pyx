@@ -135,12 +135,13 @@ def input_gradient(form, dy, w, dx, padding):
 
 
 cdef inline void _add_tiles(const tile_table *t, const tile_winograd *s, const real *v, const Py_ssize_t *rows,
-                            Py_ssize_t count, const real *z, Py_ssize_t block, real *du) noexcept nogil:
-    # du (C, block) += v.T z for one position, from v (count, C) and z (count, block).
+                            Py_ssize_t count, const real *z, Py_ssize_t filters, Py_ssize_t block,
+                            real *du) noexcept nogil:
+    # du (C, block) += v.T z for one position, from v (count, C) and z (count, block), of which so many filters count.
     cdef tile_patches p
     cdef Py_ssize_t start = 0
     p.pix, p.npix, p.seg, p.nseg, p.seglen, p.window = rows, count, &start, 1, s.C, 1
-    filter_sums(t, v, 0, &p, s.C, z, 0, block, 1, du, block)
+    filter_sums(t, v, 0, &p, s.C, z, 0, block, filters, 1, du, block)
 
 
 cdef void _filter_gradient(tile_winograd *s, Py_ssize_t N, const real *x, const real *dy, real *dw, real *db,
@@ -166,7 +167,8 @@ cdef void _filter_gradient(tile_winograd *s, Py_ssize_t N, const real *x, const 
             barrier()
             for q in prange(P * blocks, schedule="static"):
                 _add_tiles(t, s, <const real *> v + q // blocks * s.vstep, rows, count,
-                           <const real *> z + (q % blocks * P + q // blocks) * s.zstep, block, du + q * size)
+                           <const real *> z + (q % blocks * P + q // blocks) * s.zstep, s.F - q % blocks * block, block,
+                           du + q * size)
             barrier()
         for q in prange(blocks * s.C, schedule="static"):
             winograd_back(t, s, <const real *> du + q // s.C * size, blocks * size, q % s.C, q // s.C * block, dw)

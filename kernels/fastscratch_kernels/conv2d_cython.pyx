@@ -149,7 +149,7 @@ cdef int _input_gradient(const Geometry *g, const real *dy, const real *w, real 
                         for b in range(first // block, (first + count) // block):
                             c = b * block
                             scatter(t, dy + n * pixels * g.F + group * g.FG, g.F, g.FG,
-                                    <const real *> wt + ((group * taps + k) * CP + c) * g.FG, pix, pixels,
+                                    <const real *> wt + ((group * taps + k) * CP + c) * g.FG, g.CG - c, pix, pixels,
                                     dxp + (k // g.KW * g.dh * g.WP + k % g.KW * g.dw) * channels + group * CP + c)
                 if not direct:
                     for i in range(g.H * g.W):
@@ -161,24 +161,25 @@ cdef int _input_gradient(const Geometry *g, const real *dy, const real *w, real 
     return no_memory() if failed else 0
 
 
-cdef inline (Py_ssize_t, Py_ssize_t) _cached(const Geometry *g, Py_ssize_t bytes) noexcept nogil:
+cdef inline (Py_ssize_t, Py_ssize_t) _cached(const Geometry *g, Py_ssize_t bytes, Py_ssize_t most) noexcept nogil:
     # How many images of so many `bytes` are gone through before the next, and how many pixels of each: as many as are
-    # added up in one pass of the tile, or a multiple, so that the order of the sums stays what it is without.
-    cdef Py_ssize_t pixels = g.OH * g.OW, one = max(1, TILE_PASS_PIXELS // pixels)
-    if bytes > CACHED and pixels > TILE_PASS_PIXELS:
-        return 1, min(pixels, max(1, CACHED * pixels // bytes // TILE_PASS_PIXELS) * TILE_PASS_PIXELS)
+    # added up in one pass of the tile (`most`), or a multiple, so that the order of the sums stays as it is without.
+    cdef Py_ssize_t pixels = g.OH * g.OW, one = max(1, most // pixels)
+    if bytes > CACHED and pixels > most:
+        return 1, min(pixels, max(1, CACHED * pixels // bytes // most) * most)
     return max(one, CACHED // bytes // one * one), pixels
 
 
 cdef inline void _add_products(const tile_table *t, const tile_patches *p, Py_ssize_t first, Py_ssize_t pixels,
                                const real *x, Py_ssize_t ldx, Py_ssize_t rows, const real *dy, Py_ssize_t lddy,
-                               Py_ssize_t ldg, Py_ssize_t n, real *dw, Py_ssize_t ldw) noexcept nogil:
+                               Py_ssize_t ldg, Py_ssize_t filters, Py_ssize_t n, real *dw,
+                               Py_ssize_t ldw) noexcept nogil:
     # Of one segment of the patches, and so many of the pixels from `first` on.
     cdef tile_patches some = p[0]
     some.nseg = 1
     some.pix += first
     some.npix = pixels
-    filter_sums(t, x, ldx, &some, rows, dy + first * ldg, lddy, ldg, n, dw, ldw)
+    filter_sums(t, x, ldx, &some, rows, dy + first * ldg, lddy, ldg, filters, n, dw, ldw)
 
 
 cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real *dw, real *db, real *dyp, real *dwp,
@@ -203,7 +204,7 @@ cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real
     cdef unsigned long state = 0
     if p.pix == NULL:
         no_memory()
-    images, some = _cached(g, (ldx + pixels * g.F) * sizeof(real))
+    images, some = _cached(g, (ldx + pixels * g.F) * sizeof(real), t.pass_pixels)
     parts = (pixels + some - 1) // some
     chunks = (g.N + images - 1) // images * parts
     tasks = tiles if chunks == 1 else min(tiles, TASKS * threads)
@@ -234,7 +235,8 @@ cdef int _filter_gradient(const Geometry *g, const real *x, const real *dy, real
                             for row in range(rows):
                                 memset(to + row * ldw, 0, block * sizeof(real))
                         _add_products(t, &p, i, min(some, pixels - i), x + n * ldx + p.seg[s] + group * g.CG + at, ldx,
-                                      rows, dyp + (b * g.N + n) * lddy, lddy, block, min(images, g.N - n), to, ldw)
+                                      rows, dyp + (b * g.N + n) * lddy, lddy, block, g.FG - b % blocks * block,
+                                      min(images, g.N - n), to, ldw)
         if not whole:
             barrier()
             for b in prange(g.groups * blocks, schedule="static"):
@@ -278,7 +280,7 @@ cdef int _short_filter_gradient(const Geometry *g, const real *x, const real *dy
                 for n in range(g.N * q // chunks, g.N * (q + 1) // chunks):
                     gradient = dy + n * pixels * g.F
                     for f in range(g.F // block):
-                        filter_sums(t, x + n * image, 0, &p, g.seglen, gradient + f * block, 0, g.F, 1,
+                        filter_sums(t, x + n * image, 0, &p, g.seglen, gradient + f * block, 0, g.F, block, 1,
                                     partial + q * size + f * block, g.F)
                     if db != NULL:
                         column_sums(t, gradient, pixels, g.F, g.F, sums + n * g.F)

@@ -48,9 +48,6 @@ struct tile_adam {
 
 #define TILE_DEAD 255 /* the argmax of a window that ReLU switched off */
 
-/* Pixels that dW adds up in registers before it goes on to the next rows: a level-1 cache holds their rows. */
-#define TILE_PASS_PIXELS 96
-
 #define TILE_FUNCTIONS(REAL)                                                                                           \
     /* y[i * block + j] = x[i * ldx + j] for j < n, zeros behind; y[j * ldy + i] = x[i * ldx + j], j < columns. */     \
     void (*pack)(const REAL *x, ptrdiff_t ldx, ptrdiff_t rows, ptrdiff_t n, REAL *y);                                  \
@@ -61,13 +58,14 @@ struct tile_adam {
     /* The same, then ReLU and the maximum of each window of pixels, and its place. */                                 \
     void (*forward_pool)(const REAL *x, const struct tile_patches *p, const REAL *w, const REAL *bias, ptrdiff_t nf,   \
                          REAL *buf, REAL *y, uint8_t *argmax, ptrdiff_t ldy);                                          \
-    /* dxp[pix[i] + at + c] += sum over f of dy[i * ldy + f] * wt[f][c], for a block of channels c. */                 \
-    void (*scatter)(const REAL *dy, ptrdiff_t ldy, ptrdiff_t nf, const REAL *wt, const ptrdiff_t *pix, ptrdiff_t npix, \
-                    REAL *dxp);                                                                                        \
+    /* dxp[pix[i] + at + c] += sum over f of dy[i * ldy + f] * wt[f][c], for nc of a block of channels c. These, and */   \
+    /* the filters of dweight, are rounded up to one or two vectors. */                                                \
+    void (*scatter)(const REAL *dy, ptrdiff_t ldy, ptrdiff_t nf, const REAL *wt, ptrdiff_t nc, const ptrdiff_t *pix,   \
+                    ptrdiff_t npix, REAL *dxp);                                                                        \
     /* dw[(s * nk + k) * ldw + f] += sum over images n, pixels i of x[n][pix[i] + seg[s] + k] * dy[n][i * ldg + f], */    \
-    /* for the first nk rows of each segment, a block of f. */                                                         \
+    /* for the first nk rows of each segment, nf of a block of filters f. */                                           \
     void (*dweight)(const REAL *x, ptrdiff_t ldx, const struct tile_patches *p, ptrdiff_t nk, const REAL *dy,          \
-                    ptrdiff_t lddy, ptrdiff_t ldg, ptrdiff_t n, REAL *dw, ptrdiff_t ldw);                              \
+                    ptrdiff_t lddy, ptrdiff_t ldg, ptrdiff_t nf, ptrdiff_t n, REAL *dw, ptrdiff_t ldw);                \
     /* rows[i - i0][0..ldr) = the patch of pixel i, a 1, zeros; one vector behind `x` and `rows` is touched. */         \
     void (*patches)(const REAL *x, const struct tile_patches *p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t ldr,            \
                     REAL *rows);                                                                                       \
@@ -137,6 +135,8 @@ struct tile_table {
     const char *isa;
     struct tile_functions_f32 f32;
     struct tile_functions_f64 f64;
+    /* Pixels that dW adds up in registers before it goes on to the next rows. */
+    ptrdiff_t pass_pixels;
     /* Memory of the calling thread, kept for its next call with that slot; NULL where there is none to be had. */
     void *(*scratch)(int slot, size_t bytes);
     /* Numbers too small to be normal cost a hundred cycles each: count them as zero in this thread, until restored. */

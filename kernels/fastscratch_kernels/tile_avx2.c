@@ -12,6 +12,7 @@
 #define ISA avx2
 #define VBYTES 32
 #define PIXELS 6
+#define PASS_PIXELS 96
 #define GATHER 12
 #define CASES_PIXELS CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 #define CASES_GATHER \

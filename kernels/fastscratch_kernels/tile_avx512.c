@@ -12,6 +12,7 @@
 #define ISA avx512
 #define VBYTES 64
 #define PIXELS 12
+#define PASS_PIXELS 192
 #define GATHER 24
 #define CASES_PIXELS \
     CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)

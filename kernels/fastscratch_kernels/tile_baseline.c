@@ -5,6 +5,7 @@
 #include "tile.h"
 #define ISA baseline
 #define VBYTES 16
+#define PASS_PIXELS 96
 #if defined(__aarch64__)
 #define PIXELS 12
 #define GATHER 24

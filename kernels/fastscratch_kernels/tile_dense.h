@@ -1,10 +1,10 @@
 /* Dense: products of patches or rows with packed filters, PIXELS x FB sums in registers. Included by tile_real.h. */
 
-/* acc[p][0..FB) = first + sum over s, k of x[p][seg[s] + k] * w[(s * L + k) * FB ..], where `first` is what is in acc,
- * zero, or the bias. P and `first` are constants after inlining. The sums begin at zero, so that rounding errors grow
- * with the length of one, and not with all that is added to acc. */
-INLINE void NAME(dense)(const int P, const enum first first, const REAL *const *x, const ptrdiff_t *seg, ptrdiff_t nseg,
-                        ptrdiff_t L, const REAL *w, const REAL *bias, REAL *const *acc) {
+/* acc[p][0..V * VW) = first + sum over s, k of x[p][seg[s] + k] * w[(s * L + k) * FB ..], where `first` is what is in
+ * acc, zero, or the bias. P, V (1 or 2) and `first` are constants after inlining. The sums begin at zero, so that
+ * rounding errors grow with the length of one, and not with all that is added to acc. */
+INLINE void NAME(dense)(const int P, const int V, const enum first first, const REAL *const *x, const ptrdiff_t *seg,
+                        ptrdiff_t nseg, ptrdiff_t L, const REAL *w, const REAL *bias, REAL *const *acc) {
     VEC a[PIXELS][2];
     UNROLL for (int p = 0; p < P; p++) {
         a[p][0] = (VEC){0};
@@ -14,42 +14,54 @@ INLINE void NAME(dense)(const int P, const enum first first, const REAL *const *
         const REAL *xs[PIXELS];
         UNROLL for (int p = 0; p < P; p++) xs[p] = x[p] + seg[s];
         for (ptrdiff_t k = 0; k < L; k++) {
-            const VEC w0 = NAME(load)(w), w1 = NAME(load)(w + VW);
+            const VEC w0 = NAME(load)(w), w1 = V == 2 ? NAME(load)(w + VW) : w0;
             w += FB;
             UNROLL for (int p = 0; p < P; p++) {
                 const VEC v = NAME(all)(xs[p][k]);
                 a[p][0] += v * w0;
-                a[p][1] += v * w1;
+                if (V == 2) a[p][1] += v * w1;
             }
         }
     }
     UNROLL for (int p = 0; p < P; p++) {
         const REAL *from = first == FIRST_BIAS ? bias : acc[p];
-        NAME(store)(acc[p], first == FIRST_ZERO ? a[p][0] : NAME(load)(from) + a[p][0]);
-        NAME(store)(acc[p] + VW, first == FIRST_ZERO ? a[p][1] : NAME(load)(from + VW) + a[p][1]);
+        UNROLL for (int h = 0; h < V; h++)
+            NAME(store)(acc[p] + h * VW, first == FIRST_ZERO ? a[p][h] : NAME(load)(from + h * VW) + a[p][h]);
     }
 }
 
-static void NAME(dense_n)(ptrdiff_t n, const enum first first, const REAL *const *x, const ptrdiff_t *seg,
-                          ptrdiff_t nseg, ptrdiff_t L, const REAL *w, const REAL *bias, REAL *const *acc) {
-    switch (n) {
-#define CASE(P)                                                                                                        \
-    case P:                                                                                                            \
-        if (first == FIRST_SUMS)                                                                                       \
-            NAME(dense)(P, FIRST_SUMS, x, seg, nseg, L, w, bias, acc);                                                 \
-        else if (first == FIRST_ZERO)                                                                                  \
-            NAME(dense)(P, FIRST_ZERO, x, seg, nseg, L, w, bias, acc);                                                 \
-        else                                                                                                           \
-            NAME(dense)(P, FIRST_BIAS, x, seg, nseg, L, w, bias, acc);                                                 \
-        break;
-        CASES_PIXELS
+/* n pixels, and so many filters of a block: a vector of them that are not there is left out. */
+static void NAME(dense_n)(ptrdiff_t n, ptrdiff_t filters, const enum first first, const REAL *const *x,
+                          const ptrdiff_t *seg, ptrdiff_t nseg, ptrdiff_t L, const REAL *w, const REAL *bias,
+                          REAL *const *acc) {
+#define DENSE(P, V)                                                                                                    \
+    if (first == FIRST_SUMS)                                                                                           \
+        NAME(dense)(P, V, FIRST_SUMS, x, seg, nseg, L, w, bias, acc);                                                  \
+    else if (first == FIRST_ZERO)                                                                                      \
+        NAME(dense)(P, V, FIRST_ZERO, x, seg, nseg, L, w, bias, acc);                                                  \
+    else                                                                                                               \
+        NAME(dense)(P, V, FIRST_BIAS, x, seg, nseg, L, w, bias, acc);                                                  \
+    break
+    if (filters > VW) {
+        switch (n) {
+#define CASE(P) case P: DENSE(P, 2);
+            CASES_PIXELS
 #undef CASE
+        }
+    } else {
+        switch (n) {
+#define CASE(P) case P: DENSE(P, 1);
+            CASES_PIXELS
+#undef CASE
+        }
     }
+#undef DENSE
 }
 
-/* Outputs of pixels i0..i1 for one block of filters into buf[i - i0][FB], the weights a piece at a time that L1 holds. */
+/* Outputs of pixels i0..i1 for one block, of which there are so many filters, into buf[i - i0][FB], the weights a piece
+ * at a time that L1 holds. */
 static void NAME(chunk)(const REAL *x, const struct tile_patches *p, ptrdiff_t i0, ptrdiff_t i1, const REAL *w,
-                        const REAL *bias, REAL *buf) {
+                        const REAL *bias, ptrdiff_t filters, REAL *buf) {
     const VEC b0 = NAME(load)(bias), b1 = NAME(load)(bias + VW);
     for (ptrdiff_t i = i0; i < i1; i++) {
         NAME(store)(buf + (i - i0) * FB, b0);
@@ -70,25 +82,26 @@ static void NAME(chunk)(const REAL *x, const struct tile_patches *p, ptrdiff_t i
                     xs[i - a] = x + p->pix[i] + k;
                     acc[i - a] = buf + (i - i0) * FB;
                 }
-                NAME(dense_n)(b - a, FIRST_SUMS, xs, p->seg + s, n, length, w + (s * L + k) * FB, NULL, acc);
+                NAME(dense_n)(b - a, filters, FIRST_SUMS, xs, p->seg + s, n, length, w + (s * L + k) * FB, NULL, acc);
             }
         }
     }
 }
 
-/* The same where a patch is no longer than one chain, straight into y[i * ldy ..]. */
+/* The same where a patch is no longer than one chain, straight into y[i * ldy ..] for nf filters, whole blocks: all of a
+ * tile's before the next tile, since memory takes rows sooner than parts of them. */
 static void NAME(short_chunk)(const REAL *x, const struct tile_patches *p, ptrdiff_t i0, ptrdiff_t i1, const REAL *w,
-                              const REAL *bias, REAL *y, ptrdiff_t ldy) {
-    const ptrdiff_t tiles = (i1 - i0 + PIXELS - 1) / PIXELS;
+                              const REAL *bias, ptrdiff_t nf, REAL *y, ptrdiff_t ldy) {
+    const ptrdiff_t K = p->nseg * p->seglen, tiles = (i1 - i0 + PIXELS - 1) / PIXELS;
     for (ptrdiff_t t = 0; t < tiles; t++) {
         const ptrdiff_t a = i0 + (i1 - i0) * t / tiles, b = i0 + (i1 - i0) * (t + 1) / tiles;
         const REAL *xs[PIXELS];
         REAL *acc[PIXELS];
-        for (ptrdiff_t i = a; i < b; i++) {
-            xs[i - a] = x + p->pix[i];
-            acc[i - a] = y + i * ldy;
+        for (ptrdiff_t i = a; i < b; i++) xs[i - a] = x + p->pix[i];
+        for (ptrdiff_t f = 0; f < nf; f += FB) {
+            for (ptrdiff_t i = a; i < b; i++) acc[i - a] = y + i * ldy + f;
+            NAME(dense_n)(b - a, FB, FIRST_BIAS, xs, p->seg, p->nseg, p->seglen, w + f * K, bias + f, acc);
         }
-        NAME(dense_n)(b - a, FIRST_BIAS, xs, p->seg, p->nseg, p->seglen, w, bias, acc);
     }
 }
 
@@ -102,15 +115,18 @@ static ptrdiff_t NAME(chunk_pixels)(const struct tile_patches *p) {
 static void NAME(forward)(const REAL *x, const struct tile_patches *p, const REAL *w, const REAL *bias, ptrdiff_t nf,
                           REAL *buf, REAL *y, ptrdiff_t ldy) {
     const ptrdiff_t K = p->nseg * p->seglen, step = NAME(chunk_pixels)(p);
-    for (ptrdiff_t i0 = 0; i0 < p->npix; i0 += step) {
+    const int few = K <= CHAIN && K * nf * (ptrdiff_t)sizeof(REAL) <= BUFFER_BYTES; /* weights: L1 holds all of them */
+    const ptrdiff_t made = few ? nf / FB * FB : 0;
+    if (made) NAME(short_chunk)(x, p, 0, p->npix, w, bias, made, y, ldy);
+    for (ptrdiff_t i0 = 0; i0 < p->npix && made < nf; i0 += step) {
         const ptrdiff_t i1 = p->npix - i0 < step ? p->npix : i0 + step;
-        for (ptrdiff_t f = 0; f < nf; f += FB) {
+        for (ptrdiff_t f = made; f < nf; f += FB) {
             const ptrdiff_t n = nf - f < FB ? nf - f : FB;
             if (n == FB && K <= CHAIN) {
-                NAME(short_chunk)(x, p, i0, i1, w + f * K, bias + f, y + f, ldy);
+                NAME(short_chunk)(x, p, i0, i1, w + f * K, bias + f, FB, y + f, ldy);
                 continue;
             }
-            NAME(chunk)(x, p, i0, i1, w + f * K, bias + f, buf);
+            NAME(chunk)(x, p, i0, i1, w + f * K, bias + f, n, buf);
             for (ptrdiff_t i = i0; i < i1; i++) {
                 REAL *to = y + i * ldy + f;
                 const REAL *from = buf + (i - i0) * FB;
@@ -149,8 +165,8 @@ static void NAME(forward_pool)(const REAL *x, const struct tile_patches *p, cons
     for (ptrdiff_t i0 = 0; i0 < p->npix; i0 += step) {
         const ptrdiff_t i1 = p->npix - i0 < step ? p->npix : i0 + step;
         for (ptrdiff_t f = 0; f < nf; f += FB) {
-            NAME(chunk)(x, p, i0, i1, w + f * K, bias + f, buf);
             const ptrdiff_t n = nf - f < FB ? nf - f : FB;
+            NAME(chunk)(x, p, i0, i1, w + f * K, bias + f, n, buf);
             for (ptrdiff_t i = i0; i < i1; i += window) {
                 const REAL *rows = buf + (i - i0) * FB;
                 const ptrdiff_t at = i / window * ldy + f;
@@ -168,8 +184,8 @@ static void NAME(forward_pool)(const REAL *x, const struct tile_patches *p, cons
 
 /* -- dense, backwards ---------------------------------------------------------------------------------------------- */
 
-static void NAME(scatter)(const REAL *dy, ptrdiff_t ldy, ptrdiff_t nf, const REAL *wt, const ptrdiff_t *pix,
-                          ptrdiff_t npix, REAL *dxp) {
+static void NAME(scatter)(const REAL *dy, ptrdiff_t ldy, ptrdiff_t nf, const REAL *wt, ptrdiff_t nc,
+                          const ptrdiff_t *pix, ptrdiff_t npix, REAL *dxp) {
     static const ptrdiff_t here[1] = {0};
     const ptrdiff_t tiles = (npix + PIXELS - 1) / PIXELS, parts = (nf + CHAIN - 1) / CHAIN;
     for (ptrdiff_t part = 0; part < parts; part++) {
@@ -182,13 +198,13 @@ static void NAME(scatter)(const REAL *dy, ptrdiff_t ldy, ptrdiff_t nf, const REA
                 rows[i - a] = dy + i * ldy + f;
                 acc[i - a] = dxp + pix[i];
             }
-            NAME(dense_n)(b - a, FIRST_SUMS, rows, here, 1, length, wt + f * FB, NULL, acc);
+            NAME(dense_n)(b - a, nc, FIRST_SUMS, rows, here, 1, length, wt + f * FB, NULL, acc);
         }
     }
 }
 
-INLINE void NAME(outer)(const int R, const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix, const REAL *dy,
-                        ptrdiff_t lddy, ptrdiff_t ldg, ptrdiff_t n, REAL *dw, ptrdiff_t ldw) {
+INLINE void NAME(outer)(const int R, const int V, const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix,
+                        const REAL *dy, ptrdiff_t lddy, ptrdiff_t ldg, ptrdiff_t n, REAL *dw, ptrdiff_t ldw) {
     VEC a[PIXELS][2];
     UNROLL for (int r = 0; r < R; r++) {
         a[r][0] = (VEC){0};
@@ -198,30 +214,34 @@ INLINE void NAME(outer)(const int R, const REAL *x, ptrdiff_t ldx, const ptrdiff
         const REAL *g = dy + m * lddy, *image = x + m * ldx;
         for (ptrdiff_t i = 0; i < npix; i++) {
             const REAL *row = image + pix[i];
-            const VEC g0 = NAME(load)(g), g1 = NAME(load)(g + VW);
+            const VEC g0 = NAME(load)(g), g1 = V == 2 ? NAME(load)(g + VW) : g0;
             g += ldg;
             UNROLL for (int r = 0; r < R; r++) {
                 const VEC v = NAME(all)(row[r]);
                 a[r][0] += v * g0;
-                a[r][1] += v * g1;
+                if (V == 2) a[r][1] += v * g1;
             }
         }
     }
     UNROLL for (int r = 0; r < R; r++) {
-        NAME(store)(dw + r * ldw, NAME(load)(dw + r * ldw) + a[r][0]);
-        NAME(store)(dw + r * ldw + VW, NAME(load)(dw + r * ldw + VW) + a[r][1]);
+        REAL *to = dw + r * ldw;
+        UNROLL for (int h = 0; h < V; h++) NAME(store)(to + h * VW, NAME(load)(to + h * VW) + a[r][h]);
     }
 }
 
 static void NAME(outer_n)(const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, ptrdiff_t npix, const REAL *dy,
-                          ptrdiff_t lddy, ptrdiff_t ldg, ptrdiff_t n, ptrdiff_t nk, REAL *dw, ptrdiff_t ldw) {
+                          ptrdiff_t lddy, ptrdiff_t ldg, ptrdiff_t nf, ptrdiff_t n, ptrdiff_t nk, REAL *dw,
+                          ptrdiff_t ldw) {
     const ptrdiff_t tiles = (nk + PIXELS - 1) / PIXELS;
     for (ptrdiff_t t = 0; t < tiles; t++) {
         const ptrdiff_t a = nk * t / tiles, b = nk * (t + 1) / tiles;
         switch (b - a) {
 #define CASE(R)                                                                                                        \
     case R:                                                                                                            \
-        NAME(outer)(R, x + a, ldx, pix, npix, dy, lddy, ldg, n, dw + a * ldw, ldw);                                         \
+        if (nf > VW)                                                                                                   \
+            NAME(outer)(R, 2, x + a, ldx, pix, npix, dy, lddy, ldg, n, dw + a * ldw, ldw);                             \
+        else                                                                                                           \
+            NAME(outer)(R, 1, x + a, ldx, pix, npix, dy, lddy, ldg, n, dw + a * ldw, ldw);                             \
         break;
             CASES_PIXELS
 #undef CASE
@@ -231,13 +251,12 @@ static void NAME(outer_n)(const REAL *x, ptrdiff_t ldx, const ptrdiff_t *pix, pt
 
 /* All rows for a few pixels, then for the next few: `dy` and the pixels' rows stay in L1 meanwhile. */
 static void NAME(dweight)(const REAL *x, ptrdiff_t ldx, const struct tile_patches *p, ptrdiff_t nk, const REAL *dy,
-                          ptrdiff_t lddy, ptrdiff_t ldg, ptrdiff_t n, REAL *dw, ptrdiff_t ldw) {
-    const ptrdiff_t npix = p->npix, pixels = npix < TILE_PASS_PIXELS ? npix : TILE_PASS_PIXELS;
-    const ptrdiff_t images = TILE_PASS_PIXELS / pixels;
+                          ptrdiff_t lddy, ptrdiff_t ldg, ptrdiff_t nf, ptrdiff_t n, REAL *dw, ptrdiff_t ldw) {
+    const ptrdiff_t npix = p->npix, pixels = npix < PASS_PIXELS ? npix : PASS_PIXELS, images = PASS_PIXELS / pixels;
     for (ptrdiff_t m = 0; m < n; m += images)
         for (ptrdiff_t i = 0; i < npix; i += pixels)
             for (ptrdiff_t s = 0; s < p->nseg; s++)
                 NAME(outer_n)(x + m * ldx + p->seg[s], ldx, p->pix + i, npix - i < pixels ? npix - i : pixels,
-                              dy + m * lddy + i * ldg, lddy, ldg, n - m < images ? n - m : images, nk,
+                              dy + m * lddy + i * ldg, lddy, ldg, nf, n - m < images ? n - m : images, nk,
                               dw + s * nk * ldw, ldw);
 }

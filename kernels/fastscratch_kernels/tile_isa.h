@@ -1,5 +1,5 @@
 /* Both precisions of tile_real.h for one instruction set; included by tile_<isa>.c, which defines
- * ISA, VBYTES, PIXELS, GATHER and their lists of cases.
+ * ISA, VBYTES, PIXELS, PASS_PIXELS, GATHER and their lists of cases.
  */
 #include <math.h>
 #include <string.h>
@@ -92,5 +92,5 @@ enum first { FIRST_SUMS, FIRST_ZERO, FIRST_BIAS };
         .gather_max = GATHER, .buffer = BUFFER_BYTES / sizeof(real)                                                    \
     }
 
-const struct tile_table JOIN(tile, ISA) = {TEXT(ISA), FUNCTIONS(f32, float), FUNCTIONS(f64, double), tile_scratch,
-                                            tile_flush_denormals, tile_restore_denormals};
+const struct tile_table JOIN(tile, ISA) = {TEXT(ISA), FUNCTIONS(f32, float), FUNCTIONS(f64, double), PASS_PIXELS,
+                                            tile_scratch, tile_flush_denormals, tile_restore_denormals};

@@ -7,6 +7,7 @@
  *            of numbers, and where in one of BYTES those are that numbers are to take
  * VBYTES     bytes of a vector register
  * PIXELS     pixels of a tile; 2 * PIXELS accumulators, 2 weights and a broadcast must fit the registers
+ * PASS_PIXELS  pixels that dW adds up before its sums leave the registers: their rows fit a cache of the first levels
  * GATHER     accumulators of `gather`
  */
 

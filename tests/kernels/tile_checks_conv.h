@@ -79,16 +79,19 @@ static void NAME(check_forward_pool)(const FUNCTIONS *t, const struct layer *l) 
     NAME(forget)(&q);
 }
 
+/* Of a block of which n are asked for: one vector or both. */
+static ptrdiff_t NAME(whole)(const FUNCTIONS *t, ptrdiff_t n) { return n > t->vector ? t->block : t->vector; }
+
 static void NAME(check_scatter)(const FUNCTIONS *t, const struct layer *l) {
-    const ptrdiff_t npix = l->pixels[0] * l->pixels[1], nf = l->filters, ldy = nf + draw(3);
-    const ptrdiff_t step = t->block + draw(2) * t->block, n = (npix - 1) * step + t->block;
+    const ptrdiff_t npix = l->pixels[0] * l->pixels[1], nf = l->filters, ldy = nf + draw(3), nc = 1 + draw(t->block);
+    const ptrdiff_t step = t->block + draw(2) * t->block, n = (npix - 1) * step + t->block, written = NAME(whole)(t, nc);
     for (ptrdiff_t i = 0; i < npix; i++) pix[i] = (npix - 1 - i) * step; /* no two pixels overlap, in any order */
     REAL *dy = NAME(numbers)((npix - 1) * ldy + nf), *wt = NAME(numbers)(nf * t->block), *wanted = NAME(numbers)(n);
     REAL *dxp = NAME(output)(wanted, n);
     for (ptrdiff_t i = 0; i < npix; i++)
         for (ptrdiff_t f = 0; f < nf; f++)
-            for (ptrdiff_t c = 0; c < t->block; c++) wanted[pix[i] + c] += dy[i * ldy + f] * wt[f * t->block + c];
-    t->scatter(dy, ldy, nf, wt, pix, npix, dxp);
+            for (ptrdiff_t c = 0; c < written; c++) wanted[pix[i] + c] += dy[i * ldy + f] * wt[f * t->block + c];
+    t->scatter(dy, ldy, nf, wt, nc, pix, npix, dxp);
     NAME(compare)(dxp, wanted, n, 0);
     free(dy);
     free(wt);
@@ -97,7 +100,7 @@ static void NAME(check_scatter)(const FUNCTIONS *t, const struct layer *l) {
 static void NAME(check_dweight)(const FUNCTIONS *t, const struct layer *l) {
     struct tile_patches p;
     const ptrdiff_t length = describe(l, &p), images = 1 + draw(3), ldx = length + draw(3), nk = p.seglen;
-    const ptrdiff_t ldg = t->block + draw(3), lddy = (p.npix - 1) * ldg + t->block;
+    const ptrdiff_t ldg = t->block + draw(3), lddy = (p.npix - 1) * ldg + t->block, nf = 1 + draw(t->block);
     const ptrdiff_t ldw = t->block + draw(3), n = (p.nseg * nk - 1) * ldw + t->block;
     REAL *x = NAME(numbers)((images - 1) * ldx + length), *dy = NAME(numbers)(images * lddy);
     REAL *wanted = NAME(numbers)(n), *dw = NAME(output)(wanted, n);
@@ -105,10 +108,10 @@ static void NAME(check_dweight)(const FUNCTIONS *t, const struct layer *l) {
         for (ptrdiff_t i = 0; i < p.npix; i++)
             for (ptrdiff_t s = 0; s < p.nseg; s++)
                 for (ptrdiff_t k = 0; k < nk; k++)
-                    for (ptrdiff_t f = 0; f < t->block; f++)
+                    for (ptrdiff_t f = 0; f < NAME(whole)(t, nf); f++)
                         wanted[(s * nk + k) * ldw + f] +=
                             x[m * ldx + pix[i] + seg[s] + k] * dy[m * lddy + i * ldg + f];
-    t->dweight(x, ldx, &p, nk, dy, lddy, ldg, images, dw, ldw);
+    t->dweight(x, ldx, &p, nk, dy, lddy, ldg, nf, images, dw, ldw);
     NAME(compare)(dw, wanted, n, 0);
     free(x);
     free(dy);
