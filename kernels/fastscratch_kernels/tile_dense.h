@@ -1,10 +1,11 @@
 /* Dense: products of patches or rows with packed filters, PIXELS x FB sums in registers. Included by tile_real.h. */
 
-/* acc[p][0..V * VW) = first + sum over s, k of x[p][seg[s] + k] * w[(s * L + k) * FB ..], where `first` is what is in
- * acc, zero, or the bias. P, V (1 or 2) and `first` are constants after inlining. The sums begin at zero, so that
- * rounding errors grow with the length of one, and not with all that is added to acc. */
+/* to[p][0..V * VW) = first + sum over s, k of x[p][seg[s] + k] * w[(s * L + k) * FB ..], where `first` is acc[p], zero,
+ * or the bias. P, V (1 or 2) and `first` are constants after inlining. The sums begin at zero, so that rounding errors
+ * grow with the length of one, and not with all that is added to acc. */
 INLINE void NAME(dense)(const int P, const int V, const enum first first, const REAL *const *x, const ptrdiff_t *seg,
-                        ptrdiff_t nseg, ptrdiff_t L, const REAL *w, const REAL *bias, REAL *const *acc) {
+                        ptrdiff_t nseg, ptrdiff_t L, const REAL *w, const REAL *bias, REAL *const *acc,
+                        REAL *const *to) {
     VEC a[PIXELS][2];
     UNROLL for (int p = 0; p < P; p++) {
         a[p][0] = (VEC){0};
@@ -26,21 +27,21 @@ INLINE void NAME(dense)(const int P, const int V, const enum first first, const 
     UNROLL for (int p = 0; p < P; p++) {
         const REAL *from = first == FIRST_BIAS ? bias : acc[p];
         UNROLL for (int h = 0; h < V; h++)
-            NAME(store)(acc[p] + h * VW, first == FIRST_ZERO ? a[p][h] : NAME(load)(from + h * VW) + a[p][h]);
+            NAME(store)(to[p] + h * VW, first == FIRST_ZERO ? a[p][h] : NAME(load)(from + h * VW) + a[p][h]);
     }
 }
 
 /* n pixels, and so many filters of a block: a vector of them that are not there is left out. */
 static void NAME(dense_n)(ptrdiff_t n, ptrdiff_t filters, const enum first first, const REAL *const *x,
                           const ptrdiff_t *seg, ptrdiff_t nseg, ptrdiff_t L, const REAL *w, const REAL *bias,
-                          REAL *const *acc) {
+                          REAL *const *acc, REAL *const *to) {
 #define DENSE(P, V)                                                                                                    \
     if (first == FIRST_SUMS)                                                                                           \
-        NAME(dense)(P, V, FIRST_SUMS, x, seg, nseg, L, w, bias, acc);                                                  \
+        NAME(dense)(P, V, FIRST_SUMS, x, seg, nseg, L, w, bias, acc, to);                                              \
     else if (first == FIRST_ZERO)                                                                                      \
-        NAME(dense)(P, V, FIRST_ZERO, x, seg, nseg, L, w, bias, acc);                                                  \
+        NAME(dense)(P, V, FIRST_ZERO, x, seg, nseg, L, w, bias, acc, to);                                              \
     else                                                                                                               \
-        NAME(dense)(P, V, FIRST_BIAS, x, seg, nseg, L, w, bias, acc);                                                  \
+        NAME(dense)(P, V, FIRST_BIAS, x, seg, nseg, L, w, bias, acc, to);                                              \
     break
     if (filters > VW) {
         switch (n) {
@@ -58,15 +59,10 @@ static void NAME(dense_n)(ptrdiff_t n, ptrdiff_t filters, const enum first first
 #undef DENSE
 }
 
-/* Outputs of pixels i0..i1 for one block, of which there are so many filters, into buf[i - i0][FB], the weights a piece
- * at a time that L1 holds. */
+/* Outputs of pixels i0..i1 for one block, of which there are so many filters, into y[(i - i0) * ldy ..], the weights a
+ * piece at a time that L1 holds; buf[i - i0][FB] has the sums until the last one. */
 static void NAME(chunk)(const REAL *x, const struct tile_patches *p, ptrdiff_t i0, ptrdiff_t i1, const REAL *w,
-                        const REAL *bias, ptrdiff_t filters, REAL *buf) {
-    const VEC b0 = NAME(load)(bias), b1 = NAME(load)(bias + VW);
-    for (ptrdiff_t i = i0; i < i1; i++) {
-        NAME(store)(buf + (i - i0) * FB, b0);
-        NAME(store)(buf + (i - i0) * FB + VW, b1);
-    }
+                        const REAL *bias, ptrdiff_t filters, REAL *buf, REAL *y, ptrdiff_t ldy) {
     /* As many whole segments as make a chain, or a part of one that is longer. */
     const ptrdiff_t L = p->seglen, step = L < CHAIN ? CHAIN / L : 1, parts = (L + CHAIN - 1) / CHAIN;
     const ptrdiff_t tiles = (i1 - i0 + PIXELS - 1) / PIXELS;
@@ -74,22 +70,25 @@ static void NAME(chunk)(const REAL *x, const struct tile_patches *p, ptrdiff_t i
         const ptrdiff_t n = p->nseg - s < step ? p->nseg - s : step;
         for (ptrdiff_t part = 0; part < parts; part++) {
             const ptrdiff_t k = L * part / parts, length = L * (part + 1) / parts - k;
-            for (ptrdiff_t t = 0; t < tiles; t++) { /* tiles of even sizes: a small last one would starve the FMA units */
+            const int last = s + n == p->nseg && part + 1 == parts;
+            for (ptrdiff_t t = 0; t < tiles; t++) { /* of even sizes: a small last one would starve the FMA units */
                 const ptrdiff_t a = i0 + (i1 - i0) * t / tiles, b = i0 + (i1 - i0) * (t + 1) / tiles;
                 const REAL *xs[PIXELS];
-                REAL *acc[PIXELS];
+                REAL *acc[PIXELS], *to[PIXELS];
                 for (ptrdiff_t i = a; i < b; i++) {
                     xs[i - a] = x + p->pix[i] + k;
                     acc[i - a] = buf + (i - i0) * FB;
+                    to[i - a] = last ? y + (i - i0) * ldy : acc[i - a];
                 }
-                NAME(dense_n)(b - a, filters, FIRST_SUMS, xs, p->seg + s, n, length, w + (s * L + k) * FB, NULL, acc);
+                NAME(dense_n)(b - a, filters, s + part ? FIRST_SUMS : FIRST_BIAS, xs, p->seg + s, n, length,
+                              w + (s * L + k) * FB, bias, acc, to);
             }
         }
     }
 }
 
-/* The same where a patch is no longer than one chain, straight into y[i * ldy ..] for nf filters, whole blocks: all of a
- * tile's before the next tile, since memory takes rows sooner than parts of them. */
+/* The same where a patch is no longer than one chain, into y[i * ldy ..] for nf filters, whole blocks: all of a tile's
+ * before the next tile, since memory takes rows sooner than parts of them. */
 static void NAME(short_chunk)(const REAL *x, const struct tile_patches *p, ptrdiff_t i0, ptrdiff_t i1, const REAL *w,
                               const REAL *bias, ptrdiff_t nf, REAL *y, ptrdiff_t ldy) {
     const ptrdiff_t K = p->nseg * p->seglen, tiles = (i1 - i0 + PIXELS - 1) / PIXELS;
@@ -100,7 +99,7 @@ static void NAME(short_chunk)(const REAL *x, const struct tile_patches *p, ptrdi
         for (ptrdiff_t i = a; i < b; i++) xs[i - a] = x + p->pix[i];
         for (ptrdiff_t f = 0; f < nf; f += FB) {
             for (ptrdiff_t i = a; i < b; i++) acc[i - a] = y + i * ldy + f;
-            NAME(dense_n)(b - a, FB, FIRST_BIAS, xs, p->seg, p->nseg, p->seglen, w + f * K, bias + f, acc);
+            NAME(dense_n)(b - a, FB, FIRST_BIAS, xs, p->seg, p->nseg, p->seglen, w + f * K, bias + f, acc, acc);
         }
     }
 }
@@ -126,17 +125,12 @@ static void NAME(forward)(const REAL *x, const struct tile_patches *p, const REA
                 NAME(short_chunk)(x, p, i0, i1, w + f * K, bias + f, FB, y + f, ldy);
                 continue;
             }
-            NAME(chunk)(x, p, i0, i1, w + f * K, bias + f, n, buf);
-            for (ptrdiff_t i = i0; i < i1; i++) {
-                REAL *to = y + i * ldy + f;
-                const REAL *from = buf + (i - i0) * FB;
-                if (n == FB) {
-                    NAME(store)(to, NAME(load)(from));
-                    NAME(store)(to + VW, NAME(load)(from + VW));
-                } else {
-                    memcpy(to, from, n * sizeof(REAL));
-                }
+            if (n == FB) {
+                NAME(chunk)(x, p, i0, i1, w + f * K, bias + f, n, buf, y + i0 * ldy + f, ldy);
+                continue;
             }
+            NAME(chunk)(x, p, i0, i1, w + f * K, bias + f, n, buf, buf, FB);
+            for (ptrdiff_t i = i0; i < i1; i++) memcpy(y + i * ldy + f, buf + (i - i0) * FB, n * sizeof(REAL));
         }
     }
 }
@@ -166,7 +160,7 @@ static void NAME(forward_pool)(const REAL *x, const struct tile_patches *p, cons
         const ptrdiff_t i1 = p->npix - i0 < step ? p->npix : i0 + step;
         for (ptrdiff_t f = 0; f < nf; f += FB) {
             const ptrdiff_t n = nf - f < FB ? nf - f : FB;
-            NAME(chunk)(x, p, i0, i1, w + f * K, bias + f, n, buf);
+            NAME(chunk)(x, p, i0, i1, w + f * K, bias + f, n, buf, buf, FB);
             for (ptrdiff_t i = i0; i < i1; i += window) {
                 const REAL *rows = buf + (i - i0) * FB;
                 const ptrdiff_t at = i / window * ldy + f;
@@ -198,7 +192,7 @@ static void NAME(scatter)(const REAL *dy, ptrdiff_t ldy, ptrdiff_t nf, const REA
                 rows[i - a] = dy + i * ldy + f;
                 acc[i - a] = dxp + pix[i];
             }
-            NAME(dense_n)(b - a, nc, FIRST_SUMS, rows, here, 1, length, wt + f * FB, NULL, acc);
+            NAME(dense_n)(b - a, nc, FIRST_SUMS, rows, here, 1, length, wt + f * FB, NULL, acc, acc);
         }
     }
 }

@@ -39,7 +39,7 @@ INLINE void NAME(store_part)(const int whole, REAL *p, VEC v, ptrdiff_t n) {
         memcpy(p, &v, n * sizeof(REAL));
 }
 
-/* Numbers and bytes beside each other: GCC would convert those of AVX2 one by one. */
+/* Numbers and bytes beside each other: GCC would convert those of AVX2, and unsigned bytes, one by one. */
 #if VBYTES == 32 && SHUFFLES_BYTES
 typedef uint8_t NAME(vall) __attribute__((vector_size(VBYTES)));
 typedef BYTES NAME(vbytes) __attribute__((vector_size(VBYTES)));
@@ -58,12 +58,12 @@ INLINE VINT NAME(equal_bytes)(const uint8_t *p, uint8_t byte) {
     return (VINT)(__builtin_shufflevector(each, each, SPREAD) == byte);
 }
 #else
-typedef uint8_t NAME(vbyte) __attribute__((vector_size(VBYTES / sizeof(REAL)), aligned(1), may_alias));
+typedef int8_t NAME(vbyte) __attribute__((vector_size(VBYTES / sizeof(REAL)), aligned(1), may_alias));
 
 INLINE void NAME(store_bytes)(uint8_t *to, VINT v) { *(NAME(vbyte) *)to = __builtin_convertvector(v, NAME(vbyte)); }
 
 INLINE VINT NAME(equal_bytes)(const uint8_t *p, uint8_t byte) {
-    return __builtin_convertvector(*(const NAME(vbyte) *)p, VINT) == (VINT){0} + (INTEGER)byte;
+    return __builtin_convertvector(*(const NAME(vbyte) *)p == (int8_t)byte, VINT); /* of signed ones, at one go */
 }
 #endif
 

@@ -321,7 +321,7 @@ INLINE void NAME(winograd_forward_form)(const int AL, const int M, const struct 
                     rows[t - a] = v + position * s->vstep + t * s->C;
                     sums[t - a] = m + position * s->mstep + t * FB;
                 }
-                NAME(dense_n)(b - a, s->F - f0, FIRST_ZERO, rows, here, 1, s->C, u, NULL, sums);
+                NAME(dense_n)(b - a, s->F - f0, FIRST_ZERO, rows, here, 1, s->C, u, NULL, sums, sums);
             }
         }
         for (ptrdiff_t t = 0; t < n; t++) {
