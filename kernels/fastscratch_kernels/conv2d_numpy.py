@@ -1,4 +1,4 @@
-"""2-D convolution in NumPy, forward and backward: im2col and one matrix product. The specification.
+"""2-D convolution in NumPy, forward and backward: im2col and a matrix product. The specification.
 
 With a patch as a row of `cols` (M, K), M = N OH OW, K = KH KW C, and the filters as `w` (K, F):
 

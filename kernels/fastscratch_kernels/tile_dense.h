@@ -166,7 +166,7 @@ static void NAME(forward_pool)(const REAL *x, const struct tile_patches *p, cons
                 const ptrdiff_t at = i / window * ldy + f;
                 REAL *to = n == FB ? y + at : ylast;
                 uint8_t *place = n == FB ? argmax + at : alast;
-                for (ptrdiff_t v = 0; v < FB; v += VW) NAME(pool)(rows + v, window, to + v, place + v);
+                for (ptrdiff_t v = 0; v < n; v += VW) NAME(pool)(rows + v, window, to + v, place + v);
                 if (n < FB) {
                     memcpy(y + at, ylast, n * sizeof(REAL));
                     memcpy(argmax + at, alast, n);
